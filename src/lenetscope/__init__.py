@@ -1,0 +1,40 @@
+"""Train a small convolutional network on handwritten digits, and see inside it.
+
+The public names are imported when they are first used, so that the command line can answer for help
+without waiting for torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lenetscope.architecture import Architecture
+    from lenetscope.errors import LenetscopeError
+    from lenetscope.evaluation import Scores
+    from lenetscope.recipe import Recipe
+    from lenetscope.runs import Run
+    from lenetscope.training import Callback
+
+_HOMES = {
+    "Architecture": "lenetscope.architecture",
+    "Callback": "lenetscope.training",
+    "LenetscopeError": "lenetscope.errors",
+    "Recipe": "lenetscope.recipe",
+    "Run": "lenetscope.runs",
+    "Scores": "lenetscope.evaluation",
+}
+
+__all__ = ["Architecture", "Callback", "LenetscopeError", "Recipe", "Run", "Scores"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version("lenetscope")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'lenetscope' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,98 @@
+"""The whole of MNIST, from the files that ship with the package.
+
+In: a folder for data. Out: the 60,000 training and 10,000 test images, read by torchvision's own
+class. The package holds the four files compressed; the first use lays them out under
+``<data dir>/MNIST/raw``, where ``torchvision.datasets.MNIST(root, download=False)`` finds them, and
+every use compares their checksums. No network is needed.
+
+Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
+recognition", Proc. IEEE 86(11), 1998.
+"""
+
+import hashlib
+import lzma
+import os
+from importlib import resources
+from pathlib import Path
+
+import platformdirs
+from torchvision.datasets import MNIST
+
+from lenetscope.datasets.raw import LabelledImages, RawDataset, md5
+from lenetscope.errors import DataError, StorageError
+from lenetscope.files import write_bytes
+
+CHECKSUMS = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+"""MD5 of each uncompressed file, as torchvision knows them too."""
+
+
+def default_data_dir() -> Path:
+    """Return ``LENETSCOPE_DATA_DIR`` if it is set, else a folder in the user's cache."""
+    chosen = os.environ.get("LENETSCOPE_DATA_DIR")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("lenetscope") / "data"
+
+
+def lay_out_mnist(data_dir: Path | None = None) -> Path:
+    """Make sure that MNIST's four files lie under ``data_dir``, verified.
+
+    Several processes may do so at once: each file appears whole or not at all.
+
+    Args:
+        data_dir: the root for torchvision; `default_data_dir` if None.
+
+    Returns:
+        ``data_dir``, ready for ``torchvision.datasets.MNIST(data_dir, download=False)``.
+
+    Raises:
+        DataError: if a file there is not MNIST's.
+        StorageError: if there is no space, or the folder may not be written.
+
+    """
+    root = data_dir or default_data_dir()
+    folder = root / "MNIST" / "raw"
+    for name, expected in CHECKSUMS.items():
+        path = folder / name
+        if not path.exists():
+            _unpack(name, path)
+        elif md5(path) != expected:
+            raise DataError(
+                f"{path} is corrupt: its MD5 is not that of MNIST's file. Delete it, and it will be "
+                "laid out anew; for IDX files of your own use --dataset idx."
+            )
+    return root
+
+
+def read_mnist(data_dir: Path | None = None) -> RawDataset:
+    """Read MNIST; see `lay_out_mnist` for what may go wrong."""
+    root = lay_out_mnist(data_dir)
+    train, test = (MNIST(root, train=is_train, download=False) for is_train in (True, False))
+    return RawDataset(
+        train=LabelledImages(train.data.unsqueeze(1), train.targets),  # (60000, 1, 28, 28)
+        test=LabelledImages(test.data.unsqueeze(1), test.targets),  # (10000, 1, 28, 28)
+        classes=tuple(str(digit) for digit in range(10)),
+        checksums=dict(CHECKSUMS),
+    )
+
+
+def _unpack(name: str, path: Path) -> None:
+    packed = resources.files("lenetscope.datasets") / "mnist" / f"{name}.xz"
+    try:
+        content = lzma.decompress(packed.read_bytes())
+    except (OSError, lzma.LZMAError) as error:
+        raise DataError(
+            f"the installed package is damaged ({packed}: {error}); reinstall it."
+        ) from error
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != CHECKSUMS[name]:
+        raise DataError(f"the installed package is damaged ({packed}); reinstall it.")
+    try:
+        write_bytes(path, content)
+    except StorageError as error:
+        raise StorageError(
+            f"{str(error).rstrip('.')}. MNIST takes 55 MB there; name another folder with "
+            "--data-dir or LENETSCOPE_DATA_DIR."
+        ) from error

@@ -1,0 +1,76 @@
+"""From what a model puts out to classes and probabilities.
+
+In: outputs of a model, the loss that it is trained with. Out: predicted classes, probabilities, or
+None where there are no classes (a regression). Three shapes are understood: logits (N, K), one logit
+a sample (N,) or (N, 1) with `BCEWithLogitsLoss`, and one probability a sample with `BCELoss`.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def main_output(outputs: Any) -> Tensor | None:
+    """Return the tensor to judge by: ``outputs`` itself, its ``logits``, or its first element.
+
+    Networks with auxiliary classifiers, such as Inception, put out several in training mode.
+    """
+    if isinstance(outputs, Tensor):
+        return outputs
+    if isinstance(getattr(outputs, "logits", None), Tensor):
+        return outputs.logits  # type: ignore[no-any-return]
+    if isinstance(outputs, (tuple, list)) and outputs and isinstance(outputs[0], Tensor):
+        return outputs[0]
+    return None
+
+
+def is_binary(loss_fn: Any) -> bool:
+    """Tell whether the loss is for one output a sample that says how likely class 1 is."""
+    return isinstance(loss_fn, (nn.BCEWithLogitsLoss, nn.BCELoss))
+
+
+def predicted_classes(
+    outputs: Any, labels: Any, loss_fn: Any, threshold: float = 0.5
+) -> tuple[Tensor, Tensor, int] | None:
+    """Compare outputs with labels, as classes.
+
+    Args:
+        outputs: of the model: logits (N, K), or (N,) or (N, 1) for a binary loss.
+        labels: (N,) integers, or 0 and 1 of the outputs' shape for a binary loss.
+        loss_fn: decides which of the two it is.
+        threshold: of the probability above which a binary model says 1.
+
+    Returns:
+        Predicted classes (N,) int64, true classes (N,) int64 and K; or None if these outputs and
+        labels are of no classification that is understood.
+
+    """
+    values = main_output(outputs)
+    if values is None or not isinstance(labels, Tensor):
+        return None
+    if is_binary(loss_fn):
+        if values.numel() != len(values) or labels.numel() != len(values):
+            return None
+        chance = values if isinstance(loss_fn, nn.BCELoss) else torch.sigmoid(values.float())
+        return (chance.flatten() > threshold).long(), labels.flatten().long(), 2
+    if values.ndim != 2 or labels.ndim != 1 or labels.is_floating_point():
+        return None
+    if values.shape[1] < 2:
+        return None
+    return values.argmax(dim=1), labels.long(), values.shape[1]
+
+
+def probabilities(outputs: Any, loss_fn: Any) -> Tensor | None:
+    """Return the probability of each class, (N, K) float32, or None for a regression."""
+    values = main_output(outputs)
+    if values is None:
+        return None
+    if is_binary(loss_fn):
+        one = values.float() if isinstance(loss_fn, nn.BCELoss) else torch.sigmoid(values.float())
+        return torch.stack([1 - one.flatten(), one.flatten()], dim=1)  # (N, 2)
+    if values.ndim != 2 or values.shape[1] < 2:
+        return None
+    if isinstance(loss_fn, nn.NLLLoss):
+        return values.float().exp()
+    return values.float().softmax(dim=1)

@@ -1,0 +1,94 @@
+"""What is counted while batches go by: samples, their loss, and who was taken for whom.
+
+In: outputs, labels and loss of one batch after another. Out: sums, from which means over samples
+follow, never means over batches. Sums of several processes add up to those of one.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lenetscope.evaluation.predictions import predicted_classes
+
+
+class Tally:
+    """Running sums over samples.
+
+    Attributes:
+        n: samples counted.
+        loss_sum: their summed loss.
+        confusion: (K, K) int64, rows true and columns predicted; None before the first batch and
+            where there are no classes.
+
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.loss_sum = 0.0
+        self.confusion: Tensor | None = None
+
+    def add(self, outputs: Any, labels: Any, loss: Tensor, loss_fn: Any) -> None:
+        """Count one batch.
+
+        Args:
+            outputs: what the model put out.
+            labels: what was asked for.
+            loss: scalar, the mean over the batch (the sum, if ``loss_fn.reduction`` is ``"sum"``).
+            loss_fn: what computed it.
+
+        """
+        count = len(labels)
+        weight = 1 if getattr(loss_fn, "reduction", "mean") == "sum" else count
+        self.n += count
+        self.loss_sum += float(loss.detach()) * weight
+        compared = predicted_classes(outputs, labels, loss_fn)
+        if compared is None:
+            return
+        predicted, true, classes = compared
+        valid = (true >= 0) & (true < classes)  # what ignore_index marks is not counted
+        cells = torch.bincount((true * classes + predicted)[valid], minlength=classes**2)
+        matrix = cells.reshape(classes, classes).cpu()  # (K, K)
+        self.confusion = matrix if self.confusion is None else self.confusion + matrix
+
+    @property
+    def loss(self) -> float:
+        """Mean loss over the samples; NaN if there were none."""
+        return self.loss_sum / self.n if self.n else float("nan")
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of samples whose class was predicted; None where there are no classes."""
+        if self.confusion is None or not self.confusion.sum():
+            return None
+        return int(self.confusion.trace()) / int(self.confusion.sum())
+
+    def summed(self, reduce: Callable[[Tensor], Tensor]) -> "Tally":
+        """Return the tally of all processes together.
+
+        Args:
+            reduce: adds a float64 tensor up over the processes; every process must call it.
+
+        """
+        classes = 0 if self.confusion is None else len(self.confusion)
+        # a process that had no batch does not know K: those that had one tell it
+        sizes = [float(self.n), self.loss_sum, float(classes), float(classes > 0)]
+        n, loss_sum, class_sum, informed = reduce(torch.tensor(sizes, dtype=torch.float64)).tolist()
+        total = Tally()
+        total.n, total.loss_sum = int(n), loss_sum
+        if informed:
+            shape = (int(class_sum / informed),) * 2
+            mine = torch.zeros(shape) if self.confusion is None else self.confusion
+            total.confusion = reduce(mine.double()).long()
+        return total
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums, as tensors and numbers."""
+        return {"n": self.n, "loss_sum": self.loss_sum, "confusion": self.confusion}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the sums that `state_dict` returned."""
+        self.n = state["n"]
+        self.loss_sum = state["loss_sum"]
+        self.confusion = state["confusion"]

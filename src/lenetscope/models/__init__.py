@@ -1,0 +1,8 @@
+"""The networks that a recipe can name, one file an architecture."""
+
+from lenetscope.models.lenet import LeNet
+from lenetscope.models.mlp import MLP
+from lenetscope.models.mode import eval_mode
+from lenetscope.models.table import MODELS, build
+
+__all__ = ["MLP", "MODELS", "LeNet", "build", "eval_mode"]

@@ -1,0 +1,35 @@
+"""The registry of networks, and how a recipe's network is built."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from lenetscope.models.lenet import LeNet
+from lenetscope.models.mlp import MLP
+from lenetscope.recipe import Recipe
+from lenetscope.registry import Registry
+
+MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
+MODELS.register("lenet")(LeNet)
+MODELS.register("mlp")(MLP)
+
+
+def build(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Build the recipe's network, its initial weights decided by the recipe's seed alone.
+
+    Args:
+        recipe: names the network and its dropout.
+        image_shape: (C, H, W) of the images.
+        classes: how many there are.
+
+    Raises:
+        RecipeError: if the network is unknown.
+        UsageError: if the images are too small for it.
+
+    """
+    make = MODELS.get(recipe.model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = make(image_shape=image_shape, classes=classes, dropout=recipe.dropout)
+    return model.to(memory_format=torch.channels_last)

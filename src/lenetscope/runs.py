@@ -1,0 +1,342 @@
+"""The run folder: what is in it, how it is written and how it is read.
+
+In: a recipe, and what a training says of itself. Out: a folder that always holds a whole run: each
+file is written aside, flushed and renamed, and the folder itself appears with its recipe in it.
+
+    recipe.toml           the recipe
+    config.json           format, network, image shape, classes, preprocessing
+    environment.json      versions, threads, device, checksums of the data, command
+    history.jsonl         a row an epoch
+    weights.safetensors   the weights after the last epoch that was saved
+    checkpoint.pt         the whole state of the training
+    scores.json           how the finished run did on the test images
+    figures/              pictures
+"""
+
+import json
+import platform
+import secrets
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import nn
+
+from lenetscope.datasets import Splits
+from lenetscope.errors import RunError, StorageError
+from lenetscope.evaluation import Scores
+from lenetscope.files import (
+    TEMPORARY_SUFFIX,
+    sync_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from lenetscope.models import build
+from lenetscope.recipe import Recipe
+from lenetscope.training import Callback, TrainState
+from lenetscope.training.checkpoint import dumps, require_same_tensors
+
+FORMAT = 1
+"""Version of the folder's layout."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: a path that knows its files."""
+
+    path: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        """The recipe."""
+        return self.path / "recipe.toml"
+
+    @property
+    def config_file(self) -> Path:
+        """Format, network, image shape, classes, preprocessing."""
+        return self.path / "config.json"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, threads, device, checksums of the data, command."""
+        return self.path / "environment.json"
+
+    @property
+    def history_file(self) -> Path:
+        """A row an epoch."""
+        return self.path / "history.jsonl"
+
+    @property
+    def weights_file(self) -> Path:
+        """The weights after the last epoch that was saved."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """The whole state of the training."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def scores_file(self) -> Path:
+        """How the finished run did on the test images."""
+        return self.path / "scores.json"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of pictures."""
+        return self.path / "figures"
+
+    @classmethod
+    def create(
+        cls, recipe: Recipe, splits: Splits, environment: dict[str, Any], path: Path | None = None
+    ) -> Self:
+        """Make a new run folder, with all that is known before training.
+
+        Args:
+            recipe: of the run.
+            splits: say the shape of the images, the classes and the checksums.
+            environment: see `environment`.
+            path: where; by default ``runs/<recipe>-<n>`` with the first n that is free.
+
+        Raises:
+            RunError: if the path is taken.
+            StorageError: if it cannot be written.
+
+        """
+        parent = path.parent if path else Path("runs")
+        aside = parent / f".{path.name if path else recipe.name}.{secrets.token_hex(4)}.tmp"
+        config = {
+            "format": FORMAT,
+            "model": recipe.model,
+            "image_shape": list(splits.train.images.shape[1:]),
+            "classes": list(splits.classes),
+            "mean": list(recipe.mean),
+            "std": list(recipe.std),
+        }
+        try:
+            run = cls(aside)
+            recipe.save(run.recipe_file)
+            write_json(run.config_file, config)
+            write_json(run.environment_file, environment)
+            target = _take_name(aside, parent, recipe.name, path)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        return cls(target)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a run folder that `create` made.
+
+        Raises:
+            RunError: if there is none, or it is of another version.
+
+        """
+        run = cls(path)
+        if not path.exists():
+            raise RunError(f"there is no run {path}{_nearby(path)}.")
+        if not run.config_file.exists() or not run.recipe_file.exists():
+            raise RunError(f"{path} is no run folder: it has no config.json and recipe.toml.")
+        found = run.config().get("format")
+        if found != FORMAT:
+            raise RunError(
+                f"{path} is a run folder of format {found}; this version of lenetscope reads format "
+                f"{FORMAT}. Open it with the version named in its environment.json."
+            )
+        return run
+
+    def config(self) -> dict[str, Any]:
+        """Return what ``config.json`` says.
+
+        Raises:
+            RunError: if it cannot be read.
+
+        """
+        return _read_json(self.config_file)
+
+    def environment(self) -> dict[str, Any]:
+        """Return what ``environment.json`` says.
+
+        Raises:
+            RunError: if it cannot be read.
+
+        """
+        return _read_json(self.environment_file)
+
+    def recipe(self) -> Recipe:
+        """Return the recipe.
+
+        Raises:
+            RecipeError: if it was changed into something that is not allowed.
+
+        """
+        return Recipe.load(self.recipe_file)
+
+    def data_dir(self) -> Path | None:
+        """Return the folder of the data that the run was told of, if any."""
+        told = self.environment().get("data_dir")
+        return Path(told) if told else None
+
+    def require_same_data(self, splits: Splits) -> None:
+        """Compare the checksums of the data with those of the run.
+
+        Raises:
+            RunError: if they differ.
+
+        """
+        recorded = self.environment().get("data")
+        if recorded != splits.checksums:
+            raise RunError(f"the data are not those that {self.path} was trained on.")
+
+    def load_model(self) -> nn.Module:
+        """Build the network and give it the weights of the run.
+
+        Raises:
+            RunError: if no weights have been saved yet, or the file is damaged.
+            CheckpointError: if they are of another network.
+
+        """
+        config = self.config()
+        model = build(self.recipe(), tuple(config["image_shape"]), len(config["classes"]))
+        if not self.weights_file.exists():
+            raise RunError(
+                f"{self.path} has no weights yet: its first epoch was not finished. Go on with "
+                f"lenetscope train --resume {self.path}"
+            )
+        try:
+            with safe_open(self.weights_file, framework="pt") as file:
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise RunError(f"{self.weights_file} is truncated or damaged: {error}.") from error
+        require_same_tensors(model.state_dict(), weights, self.weights_file)
+        model.load_state_dict(weights)
+        return model
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the rows of ``history.jsonl``, none if there are none yet.
+
+        Raises:
+            RunError: if it cannot be read.
+
+        """
+        if not self.history_file.exists():
+            return []
+        try:
+            return [json.loads(line) for line in self.history_file.read_text("utf-8").splitlines()]
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read {self.history_file}: {error}.") from error
+
+    def scores(self) -> dict[str, Any] | None:
+        """Return what ``scores.json`` says, None before the run is finished.
+
+        Raises:
+            RunError: if it cannot be read.
+
+        """
+        return _read_json(self.scores_file) if self.scores_file.exists() else None
+
+    def save_scores(self, scores: Scores) -> None:
+        """Write ``scores.json``."""
+        write_json(self.scores_file, scores.as_dict())
+
+
+class RunWriter(Callback):
+    """Keep a run folder up to date: the checkpoint first, from which all else can be made again."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_start(self, state: TrainState, epochs: int, steps: int) -> None:
+        """Remove what a process left half written when it was killed."""
+        if state.is_main:
+            for leftover in self.run.path.glob(f".*{TEMPORARY_SUFFIX}"):
+                leftover.unlink(missing_ok=True)
+
+    def on_checkpoint(self, state: TrainState) -> None:
+        """Write the checkpoint and, at the end of an epoch, history and weights."""
+        if not state.is_main:
+            return
+        write_bytes(self.run.checkpoint_file, dumps(state))
+        if state.step == 0:
+            rows = "".join(json.dumps(row) + "\n" for row in state.history)
+            write_text(self.run.history_file, rows)
+            weights = {
+                name: value.detach().cpu().contiguous()
+                for name, value in state.model.state_dict().items()
+            }
+            metadata = {"format": "pt", "epoch": str(state.epoch)}
+            write_bytes(self.run.weights_file, safetensors_bytes(weights, metadata))
+
+
+def environment(
+    splits: Splits, data_dir: Path | None, device: torch.device, precision: str, processes: int
+) -> dict[str, Any]:
+    """Return what a result may depend on besides its recipe, as plain values."""
+    packages = ("lenetscope", "torch", "torchvision", "lightning-fabric", "numpy")
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "precision": precision,
+        "processes": processes,
+        "data_dir": str(data_dir.resolve()) if data_dir else None,
+        "data": splits.checksums,
+    }
+
+
+def _take_name(aside: Path, parent: Path, name: str, path: Path | None) -> Path:
+    """Give the finished folder its name; two processes never get the same one."""
+    number = 1
+    while True:
+        target = path or parent / f"{name}-{number}"
+        try:
+            if target.exists() and any(target.iterdir()):
+                raise FileExistsError
+            aside.rename(target)
+        except (FileExistsError, NotADirectoryError):
+            taken = True
+        except OSError as error:
+            if not target.exists():
+                raise StorageError(f"cannot write {target}: {error.strerror}.") from error
+            taken = True
+        else:
+            sync_folder(parent)
+            return target
+        if path and taken:
+            raise RunError(
+                f"{path} exists already and is not overwritten. Go on with it by --resume {path}, or "
+                "choose another --run-dir."
+            )
+        number += 1
+
+
+def _nearby(path: Path) -> str:
+    """Name the runs that lie where one was looked for."""
+    parent = path.parent if path.parent.is_dir() else Path("runs")
+    if not parent.is_dir():
+        return ""
+    runs = sorted(p for p in parent.iterdir() if (p / "recipe.toml").exists())
+    return f"; there are: {', '.join(map(str, runs[:8]))}" if runs else ""
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}.") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is no JSON object.")
+    return value

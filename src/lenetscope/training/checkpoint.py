@@ -1,0 +1,102 @@
+"""Checkpoints: a whole state as one file, safe to open.
+
+In: a `TrainState` or the path of a checkpoint. Out: bytes, or the state restored. A checkpoint holds
+tensors and plain values only and is opened so that no code in it can run; it is compared with the
+network, name by name and shape by shape, before anything is touched.
+"""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lenetscope.errors import CheckpointError
+from lenetscope.training.state import FORMAT, TrainState
+
+
+def dumps(state: TrainState) -> bytes:
+    """Return the state as the bytes of a checkpoint file."""
+    buffer = io.BytesIO()
+    torch.save(state.state_dict(), buffer)
+    return buffer.getvalue()
+
+
+def load_into(state: TrainState, path: Path) -> None:
+    """Restore a state from a checkpoint, or leave it untouched.
+
+    Raises:
+        CheckpointError: if the file is missing, truncated, holds code, is of another version, or is
+            of another network, optimizer or schedule; the message says which tensors differ.
+
+    """
+    content = read(path)
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(f"{path} is no checkpoint of lenetscope.")
+    if content["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path} has checkpoint format {content['format']}; this version of lenetscope reads "
+            f"format {FORMAT}."
+        )
+    require_same_tensors(state.model.state_dict(), content["model"], path)
+    state.load_state_dict(content)
+
+
+def read(path: Path) -> Any:
+    """Read tensors and plain values from a file that `torch.save` wrote.
+
+    Raises:
+        CheckpointError: if the file is missing, truncated or damaged, or holds code.
+
+    """
+    try:
+        start = path.open("rb").read(2)
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {path}.") from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}.") from error
+    damaged = CheckpointError(f"the checkpoint {path} is truncated or damaged.")
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is not None:
+                    raise damaged
+        elif start in (b"PK", b""):
+            raise damaged
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
+            raise CheckpointError(
+                f"{path} holds code besides numbers and is not opened: it could run anything. "
+                "Only open checkpoints that lenetscope wrote."
+            ) from error
+        raise damaged from error
+    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise damaged from error
+
+
+def require_same_tensors(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path
+) -> None:
+    """Compare the tensors of a network with those of a file.
+
+    Raises:
+        CheckpointError: naming each tensor that is missing, too many, or of another shape or dtype.
+
+    """
+    differences = [f"{name} is missing" for name in expected if name not in found]
+    differences += [f"{name} is not in the network" for name in found if name not in expected]
+    for name in expected.keys() & found.keys():
+        mine, theirs = expected[name], found[name]
+        if mine.shape != theirs.shape:
+            differences.append(
+                f"{name} is {list(theirs.shape)} in the file and {list(mine.shape)} in the network"
+            )
+        elif mine.dtype != theirs.dtype:
+            differences.append(f"{name} is {theirs.dtype} in the file and {mine.dtype} in the network")
+    if differences:
+        raise CheckpointError(f"{path} is of another network: {'; '.join(sorted(differences))}.")
