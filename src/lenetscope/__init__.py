@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from lenetscope.evaluation import Scores
     from lenetscope.recipe import Recipe
     from lenetscope.runs import Run
-    from lenetscope.training import Callback
+    from lenetscope.training import Callback, EarlyStopping
 
 _HOMES = {
     "Architecture": "lenetscope.architecture",
     "Callback": "lenetscope.training",
+    "EarlyStopping": "lenetscope.training",
     "LenetscopeError": "lenetscope.errors",
     "Recipe": "lenetscope.recipe",
     "Run": "lenetscope.runs",
     "Scores": "lenetscope.evaluation",
 }
 
-__all__ = ["Architecture", "Callback", "LenetscopeError", "Recipe", "Run", "Scores"]
+__all__ = ["Architecture", "Callback", "EarlyStopping", "LenetscopeError", "Recipe", "Run", "Scores"]
 
 
 def __getattr__(name: str) -> Any:

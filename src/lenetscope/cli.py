@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
@@ -45,10 +45,14 @@ def _overrides_class() -> Any:
         if item.name in ("name", "summary"):
             continue
         kind: Any = item.type
+        text = item.metadata["help"]
+        if get_origin(kind) is Literal:  # the recipe checks the value, and knows its short forms
+            text = f"{text}: {', '.join(get_args(kind))}"
+            kind = str
         note = Annotated[
             kind | None,
             Parameter(
-                help=item.metadata["help"],
+                help=text,
                 group=_recipe_flags,
                 show_default=False,
                 negative="",
@@ -57,7 +61,9 @@ def _overrides_class() -> Any:
         ]
         fields.append((item.name, note, dataclasses.field(default=None)))
     # cyclopts takes classes of the module "types", where this one would be, for plain values
-    return dataclasses.make_dataclass("Overrides", fields, frozen=True, namespace={"__module__": __name__})
+    return dataclasses.make_dataclass(
+        "Overrides", fields, frozen=True, namespace={"__module__": __name__}
+    )
 
 
 Overrides: Any = _overrides_class()

@@ -25,7 +25,7 @@ from lenetscope.evaluation.predictions import main_output
 from lenetscope.models import build, eval_mode
 from lenetscope.recipe import Recipe
 from lenetscope.runs import Run
-from lenetscope.training import engine
+from lenetscope.training import engine, rng
 from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES
 
 if TYPE_CHECKING:
@@ -233,16 +233,17 @@ class Architecture(Trainable):
 
         """
         loader = self._default(loader)
-        tally = evaluate(
-            self.model,
-            loader,
-            self.loss_fn,
-            forward=engine.forward(self.fabric, self.model),
-            device=self.device,
-            rank=self.fabric.global_rank,
-            processes=self.fabric.world_size,
-            reduce=lambda tensor: engine.sum_over_processes(self.fabric, tensor),
-        )
+        with rng.isolated():  # a DataLoader draws a number each time it starts
+            tally = evaluate(
+                self.model,
+                loader,
+                self.loss_fn,
+                forward=engine.forward(self.fabric, self.model),
+                device=self.device,
+                rank=self.fabric.global_rank,
+                processes=self.fabric.world_size,
+                reduce=lambda tensor: engine.sum_over_processes(self.fabric, tensor),
+            )
         return Scores.from_tally(tally, self.classes)
 
     def _default(self, loader: Iterable[Any] | None) -> Iterable[Any]:

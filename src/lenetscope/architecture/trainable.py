@@ -19,7 +19,7 @@ from lenetscope.training import Callback, TrainState, engine, fit, lr_range_test
 from lenetscope.training.checkpoint import dumps, load_into
 from lenetscope.training.choices import STEPPED_EACH_BATCH
 from lenetscope.training.progress import ProgressDisplay
-from lenetscope.training.tensorboard import TensorBoardCallback, make_writer
+from lenetscope.training.tensorboard import TensorBoardCallback, add_graph, make_writer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -189,8 +189,9 @@ class Trainable(Looking):
     def add_graph(self) -> None:
         """Write the model's graph to TensorBoard, if there are a writer and a training loader."""
         if self.writer and self.train_loader:
-            inputs, _ = next(iter(self.train_loader))
-            self.writer.add_graph(self.model, inputs.to(self.device))
+            with rng.isolated(self.train_loader):
+                inputs, _ = next(iter(self.train_loader))
+            add_graph(self.writer, self.model, inputs.to(self.device))
 
     def train(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lenetscope.evaluation.predictions import label_error
 from lenetscope.evaluation.tally import Tally
 from lenetscope.models import eval_mode
 
@@ -37,6 +38,9 @@ def evaluate(
         processes: how many share the work; each must see the same batches.
         reduce: adds a tensor up over the processes.
 
+    Raises:
+        DataError: if a label is out of range.
+
     """
     tally = Tally()
     call = forward or model
@@ -46,5 +50,9 @@ def evaluate(
                 continue
             inputs, labels = inputs.to(device), labels.to(device)
             outputs = call(inputs)
-            tally.add(outputs, labels, loss_fn(outputs, labels), loss_fn)
+            try:
+                loss = loss_fn(outputs, labels)
+            except IndexError as error:
+                raise label_error(outputs, labels, error) from error
+            tally.add(outputs, labels, loss, loss_fn)
     return tally.summed(reduce) if processes > 1 else tally

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lenetscope.errors import DataError
+
 
 def main_output(outputs: Any) -> Tensor | None:
     """Return the tensor to judge by: ``outputs`` itself, its ``logits``, or its first element.
@@ -74,3 +76,22 @@ def probabilities(outputs: Any, loss_fn: Any) -> Tensor | None:
     if isinstance(loss_fn, nn.NLLLoss):
         return values.float().exp()
     return values.float().softmax(dim=1)
+
+
+def label_error(outputs: Any, labels: Tensor, error: IndexError) -> Exception:
+    """Say which label is out of range, if that is what a loss complains about.
+
+    Returns:
+        A `DataError`, or ``error`` itself if it has another cause.
+
+    """
+    values = main_output(outputs)
+    if values is None or labels.is_floating_point() or values.ndim < 2:
+        return error
+    low, high, classes = int(labels.min()), int(labels.max()), values.shape[1]
+    if low >= 0 and high < classes:
+        return error
+    return DataError(
+        f"a label is out of range: labels go from {low} to {high}, and the network has outputs for "
+        f"0 to {classes - 1}."
+    )

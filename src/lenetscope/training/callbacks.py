@@ -9,7 +9,14 @@ from lenetscope.training.state import TrainState
 
 
 class Callback:
-    """Told of the start, of each step, of each moment to save, of each epoch, and of the end."""
+    """Told of the start, of each step, of each moment to save, of each epoch, and of the end.
+
+    Attributes:
+        done: set by a callback that wants training to end after the epoch under way.
+
+    """
+
+    done = False
 
     def on_start(self, state: TrainState, epochs: int, steps: int) -> None:
         """Training starts: it will run until ``epochs`` epochs of ``steps`` steps are done."""

@@ -28,7 +28,7 @@ def make_engine(device: str = "auto", precision: str = "32-true") -> Fabric:
         UsageError: if the device is not there, or cannot compute in that precision.
 
     """
-    kind = torch.device(device).type if device != "auto" else "auto"
+    kind, _, index = device.partition(":")
     there = {
         "auto": True,
         "cpu": True,
@@ -42,13 +42,12 @@ def make_engine(device: str = "auto", precision: str = "32-true") -> Fabric:
         raise UsageError("precision '16-mixed' needs a GPU; on a CPU use 'bf16-mixed' or '32-true'.")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    index = torch.device(device).index if kind == "cuda" and processes == 1 else None
     with warnings.catch_warnings():
         # Fabric looks at the CPUs of a cluster's scheduler and advises; nothing here depends on it
         warnings.filterwarnings("ignore", module="lightning_fabric")
         fabric = Fabric(
             accelerator=kind,
-            devices=local if index is None else [index],
+            devices=[int(index)] if index and kind == "cuda" and processes == 1 else local,
             num_nodes=max(processes // local, 1),
             strategy="ddp" if processes > 1 else "auto",
             precision=precision,  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from torch.optim import lr_scheduler
 
 from lenetscope.errors import DataError, TrainingError, UsageError
 from lenetscope.evaluation import Tally, evaluate
-from lenetscope.evaluation.predictions import main_output
+from lenetscope.evaluation.predictions import label_error
 from lenetscope.training import engine, rng
 from lenetscope.training.callbacks import Callback
 from lenetscope.training.choices import STEPPED_EACH_BATCH
@@ -129,7 +129,7 @@ def fit(
                 callback.on_start(state, epochs, len(train_loader))
             while state.epoch < epochs and _train_epoch(run):
                 _end_epoch(run, valid_loader)
-                if run.asked_to_stop():
+                if run.asked_to_stop() or any(callback.done for callback in callbacks):
                     break
         finally:
             for callback in callbacks:
@@ -199,7 +199,7 @@ def _train_step(run: _Run, inputs: Any, labels: Any) -> None:
     try:
         loss = run.loss_fn(outputs, labels)
     except IndexError as error:
-        raise _label_error(outputs, labels, error) from error
+        raise label_error(outputs, labels, error) from error
     if share:
         state.tally.add(outputs, labels, loss, run.loss_fn)
     if not math.isfinite(state.tally.loss_sum):
@@ -291,17 +291,3 @@ def _advance_schedule(state: TrainState, fraction: float = 0.0, valid_loss: floa
     else:
         scheduler.step()
     state.learning_rates.append([group["lr"] for group in state.optimizer.param_groups])
-
-
-def _label_error(outputs: Any, labels: Tensor, error: IndexError) -> Exception:
-    """Say which label is out of range, if that is what the loss complains about."""
-    values = main_output(outputs)
-    if values is None or labels.is_floating_point() or values.ndim < 2:
-        return error
-    low, high, classes = int(labels.min()), int(labels.max()), values.shape[1]
-    if low >= 0 and high < classes:
-        return error
-    return DataError(
-        f"a label is out of range: labels go from {low} to {high}, and the network has outputs for "
-        f"0 to {classes - 1}."
-    )

@@ -1,10 +1,14 @@
 """Losses, accuracies and the learning rate to TensorBoard, a point an epoch."""
 
+import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch import Tensor, nn
+
 from lenetscope.errors import UsageError
+from lenetscope.models import eval_mode
 from lenetscope.training.callbacks import Callback
 from lenetscope.training.state import TrainState
 
@@ -27,6 +31,15 @@ def make_writer(name: str, folder: str | Path = "runs") -> "SummaryWriter":
         ) from error
     moment = datetime.now().strftime("%Y%m%d%H%M%S")
     return SummaryWriter(str(Path(folder) / f"{name}_{moment}"))
+
+
+def add_graph(writer: "SummaryWriter", model: nn.Module, inputs: Tensor) -> None:
+    """Write the model's graph, as one pass of ``inputs`` (N, …) traces it."""
+    with eval_mode(model), warnings.catch_warnings():
+        # torch's own writer traces in a way that torch calls deprecated
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        writer.add_graph(model, inputs)
 
 
 class TensorBoardCallback(Callback):

@@ -1,0 +1,69 @@
+"""The networks: shapes, parameters, and that the seed alone decides the initial weights."""
+
+import pytest
+import torch
+from torch import nn
+
+from conftest import same_weights
+from lenetscope import Recipe
+from lenetscope.errors import RecipeError, UsageError
+from lenetscope.models import MODELS, LeNet, build, eval_mode
+
+
+def test_the_reference_network_layer_by_layer() -> None:
+    model = LeNet()
+    shapes = {}
+    for name, layer in model.named_children():
+        layer.register_forward_hook(
+            lambda _m, _i, out, name=name: shapes.update({name: tuple(out.shape)})
+        )
+    model(torch.zeros(2, 1, 28, 28))
+    assert shapes == {
+        "conv1": (2, 32, 28, 28), "relu1": (2, 32, 28, 28), "pool1": (2, 32, 14, 14),
+        "conv2": (2, 64, 14, 14), "relu2": (2, 64, 14, 14), "pool2": (2, 64, 7, 7),
+        "flatten": (2, 3136), "fc1": (2, 128), "relu3": (2, 128), "dropout": (2, 128), "fc2": (2, 10),
+    }  # fmt: skip
+    assert sum(p.numel() for p in model.parameters()) == 421_642
+    assert model.dropout.p == 0.5
+
+
+def test_the_reference_network_computes_what_plain_functions_compute() -> None:
+    model = LeNet().eval()
+    images = torch.rand(3, 1, 28, 28)
+    x = images
+    for layer in (model.conv1, model.conv2):
+        x = nn.functional.max_pool2d(
+            nn.functional.conv2d(x, layer.weight, layer.bias, padding=1).relu(), 2
+        )
+    x = (x.flatten(1) @ model.fc1.weight.T + model.fc1.bias).relu()
+    assert torch.allclose(model(images), x @ model.fc2.weight.T + model.fc2.bias, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 17, 30)])
+def test_every_network_takes_any_images(name: str, shape: tuple[int, int, int]) -> None:
+    recipe = Recipe.load("seed", model=name)
+    model = build(recipe, shape, 7)
+    assert model(torch.zeros(2, *shape)).shape == (2, 7)
+    state = torch.get_rng_state()
+    torch.manual_seed(55)
+    assert same_weights(model, build(recipe, shape, 7))
+    torch.set_rng_state(state)
+    assert not same_weights(model, build(recipe.replace(seed=1), shape, 7))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_cannot_be_built_is_told() -> None:
+    with pytest.raises(RecipeError, match="unknown model 'lenett'; did you mean 'lenet'"):
+        build(Recipe.load("seed", model="lenett"), (1, 28, 28), 10)
+    with pytest.raises(UsageError, match="at least 4x4, not 3x9"):
+        LeNet((1, 3, 9))
+
+
+def test_eval_mode_gives_each_module_its_own_mode_back() -> None:
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3))
+    model[1].eval()
+    with pytest.raises(KeyError), eval_mode(model):
+        assert not any(m.training for m in model.modules())
+        raise KeyError
+    assert [m.training for m in model.modules()] == [True, True, False]

@@ -1,0 +1,65 @@
+"""Whole or not at all: on a full disk, a read-only folder, over an existing file."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lenetscope.errors import StorageError
+from lenetscope.files import write_bytes, write_json, write_text
+
+
+def test_what_is_written_is_read_back_and_no_temporary_file_stays(tmp_path: Path) -> None:
+    write_text(tmp_path / "new" / "a.txt", "grüß")
+    write_text(tmp_path / "new" / "a.txt", "again")
+    write_json(tmp_path / "new" / "b.json", {"x": [1]})
+    assert (tmp_path / "new" / "a.txt").read_text("utf-8") == "again"
+    assert (tmp_path / "new" / "b.json").read_text("utf-8") == '{\n  "x": [\n    1\n  ]\n}\n'
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["a.txt", "b.json"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch, call: str) -> None:
+    path = tmp_path / "a"
+    write_bytes(path, b"old")
+
+    def fails(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os if call == "fsync" else Path, call, fails)
+    with pytest.raises(StorageError, match="No space left on device"):
+        write_bytes(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]  # noqa: PTH208
+
+
+def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
+    """A real refusal by the system: the process may write files of 1,000 bytes at most."""
+    code = (
+        "import pathlib, sys; from lenetscope.files import write_bytes\n"
+        "try: write_bytes(pathlib.Path(sys.argv[1]), bytes(5000))\n"
+        "except OSError as error: print(type(error).__name__, error)"
+    )
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+    )
+    assert done.stdout.startswith(f"StorageError cannot write {path}: File too large")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        write_bytes(tmp_path / "a" / "b", b"")

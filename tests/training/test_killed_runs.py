@@ -1,0 +1,153 @@
+"""A run is never lost: real processes are killed with SIGKILL, resumed, and end bit for bit the same.
+
+A fork server that has imported torch once starts each process in a fraction of a second. A process
+kills itself at its k-th call to the system that touches a file of the run, for every k there is; others
+are killed by the clock, and one dies again while it resumes.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EPOCHS = 3
+STEPS = 4  # 60 images in batches of 16
+WATCHED = {"open", "os.rename", "os.mkdir", "os.remove"}
+
+
+def _train(words: list[str], folder: str, die_at: int, counter: Any) -> None:
+    """Run the command line in a new process; die at the ``die_at``-th event on files of ``folder``."""
+    from lenetscope.cli import main
+
+    count = 0
+    real_fsync = os.fsync
+
+    def tick() -> None:
+        nonlocal count
+        count += 1
+        counter.value = count
+        if count == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def audit(event: str, args: tuple[Any, ...]) -> None:
+        if event in WATCHED and isinstance(args[0], (str, os.PathLike)) and folder in str(args[0]):
+            tick()
+
+    def fsync(descriptor: int) -> None:
+        tick()  # what was written is not on the disk yet
+        real_fsync(descriptor)
+        tick()
+
+    sys.addaudithook(audit)
+    os.fsync = fsync
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    main(words)
+
+
+class Trainings:
+    """Starts trainings of one small recipe, each in a process of its own."""
+
+    def __init__(self, context: ForkServerContext, data: Path) -> None:
+        self.context, self.data = context, data
+
+    def start(self, run: Path, die_at: int = 0, *, resume: bool = False) -> Any:
+        words = ["train", "--data-dir", str(self.data), "--checkpoint-steps", "2"]
+        if resume and run.exists():
+            words += ["--resume", str(run)]
+        else:
+            words += ["--run-dir", str(run), "--dataset", "idx", "--epochs", str(EPOCHS),
+                      "--batch-size", "16", "--device", "cpu", "--seed", "5", "--lr", "0.02"]  # fmt: skip
+        self.counter = self.context.Value("i", 0)
+        process = self.context.Process(
+            target=_train, args=(words, str(run.parent), die_at, self.counter)
+        )
+        process.start()
+        return process
+
+    def finish(self, run: Path, die_at: int = 0, *, resume: bool = False) -> int:
+        process = self.start(run, die_at, resume=resume)
+        process.join(120)
+        return int(process.exitcode)
+
+
+@pytest.fixture(scope="module")
+def trainings(idx_folder: Path) -> Trainings:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lenetscope.architecture", "lenetscope.cli"])
+    return Trainings(context, idx_folder)
+
+
+@pytest.fixture(scope="module")
+def reference(trainings: Trainings, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int]:
+    """The weights of the uninterrupted run, and how many events it took."""
+    run = tmp_path_factory.mktemp("reference") / "run"
+    assert trainings.finish(run) == 0
+    return (run / "weights.safetensors").read_bytes(), trainings.counter.value
+
+
+def check(run: Path, reference: bytes) -> None:
+    assert (run / "weights.safetensors").read_bytes() == reference
+    assert len((run / "history.jsonl").read_text().splitlines()) == EPOCHS
+    assert not [p for p in run.iterdir() if p.name.startswith(".")], "something half written is left"
+
+
+def test_killed_at_every_touch_of_a_file(
+    trainings: Trainings, reference: tuple[bytes, int], tmp_path: Path
+) -> None:
+    weights, events = reference
+    assert events > 60
+    for die_at in range(1, events + 1):
+        folder = tmp_path / str(die_at)
+        folder.mkdir()
+        run = folder / "run"
+        assert trainings.finish(run, die_at) == -signal.SIGKILL
+        assert trainings.finish(run, resume=True) == 0, f"could not resume after event {die_at}"
+        check(run, weights)
+
+
+def test_killed_by_the_clock(
+    trainings: Trainings, reference: tuple[bytes, int], tmp_path: Path
+) -> None:
+    started = time.perf_counter()
+    assert trainings.finish(tmp_path / "timed") == 0
+    whole = time.perf_counter() - started
+    clock = random.Random(1)
+    for number in range(12):
+        run = tmp_path / f"run{number}"
+        process = trainings.start(run)
+        time.sleep(clock.uniform(0.2, 1.0) * whole)
+        process.kill()
+        process.join()
+        assert trainings.finish(run, resume=True) == 0
+        check(run, reference[0])
+
+
+def test_killed_again_while_resuming(
+    trainings: Trainings, reference: tuple[bytes, int], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert trainings.finish(run, die_at=30) == -signal.SIGKILL
+    assert trainings.finish(run, die_at=12, resume=True) == -signal.SIGKILL
+    assert trainings.finish(run, resume=True) == 0
+    check(run, reference[0])
+
+
+def test_interrupted_once_it_saves_and_says_how_to_go_on(
+    trainings: Trainings, reference: tuple[bytes, int], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = trainings.start(run)
+    while not (run / "checkpoint.pt").exists():
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    assert process.exitcode in (130, 0)  # 0 if it was done before the signal came
+    assert trainings.finish(run, resume=True) == 0
+    check(run, reference[0])
