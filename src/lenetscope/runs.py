@@ -255,10 +255,13 @@ class RunWriter(Callback):
         self.run = run
 
     def on_start(self, state: TrainState, epochs: int, steps: int) -> None:
-        """Remove what a process left half written when it was killed."""
-        if state.is_main:
-            for leftover in self.run.path.glob(f".*{TEMPORARY_SUFFIX}"):
-                leftover.unlink(missing_ok=True)
+        """Put right what a killed process left: half written files, files behind the checkpoint."""
+        if not state.is_main:
+            return
+        for leftover in self.run.path.glob(f".*{TEMPORARY_SUFFIX}"):
+            leftover.unlink(missing_ok=True)
+        if state.epoch and state.step == 0:
+            self._write_epoch(state)
 
     def on_checkpoint(self, state: TrainState) -> None:
         """Write the checkpoint and, at the end of an epoch, history and weights."""
@@ -266,14 +269,15 @@ class RunWriter(Callback):
             return
         write_bytes(self.run.checkpoint_file, dumps(state))
         if state.step == 0:
-            rows = "".join(json.dumps(row) + "\n" for row in state.history)
-            write_text(self.run.history_file, rows)
-            weights = {
-                name: value.detach().cpu().contiguous()
-                for name, value in state.model.state_dict().items()
-            }
-            metadata = {"format": "pt", "epoch": str(state.epoch)}
-            write_bytes(self.run.weights_file, safetensors_bytes(weights, metadata))
+            self._write_epoch(state)
+
+    def _write_epoch(self, state: TrainState) -> None:
+        rows = "".join(json.dumps(row) + "\n" for row in state.history)
+        write_text(self.run.history_file, rows)
+        tensors = state.model.state_dict()
+        weights = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        metadata = {"epoch": str(state.epoch)}  # one key: the order of several is random
+        write_bytes(self.run.weights_file, safetensors_bytes(weights, metadata))
 
 
 def environment(
