@@ -136,10 +136,10 @@ def test_recipes(cli: Cli) -> None:
 
 
 def test_every_field_of_a_recipe_has_a_flag(cli: Cli, idx_folder: Path, tmp_path: Path) -> None:
-    words = {"dataset": "idx", "holdout": 9, "mean": 0.1, "std": 0.3, "model": "mlp", "dropout": 0.2,
-             "loss": "cross-entropy", "optimizer": "adam", "lr": 0.003, "momentum": 0.8, "weight-decay": 0.001,
-             "schedule": "one-cycle", "batch-size": 8, "epochs": 1, "seed": 7, "device": "cpu",
-             "precision": "bf16"}  # fmt: skip
+    words = {"dataset": "idx", "holdout": 9, "mean": 0.1, "std": 0.3, "model": "mlp", "dropout": 0.2}
+    words |= {"loss": "cross-entropy", "optimizer": "adam", "lr": 0.003, "momentum": 0.8}
+    words |= {"weight-decay": 0.001, "schedule": "one-cycle", "batch-size": 8, "epochs": 1, "seed": 7}
+    words |= {"device": "cpu", "precision": "bf16"}
     flags = [word for key, value in words.items() for word in (f"--{key}", value)]
     status, _, err = cli("train", "--data-dir", idx_folder, "--run-dir", tmp_path / "r", *flags)
     assert status == 0, err

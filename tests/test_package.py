@@ -20,6 +20,6 @@ def test_the_installed_commands_work_in_an_empty_folder(installed: Installed, tm
     assert done.stdout.strip() == lenetscope.__version__
     where = installed.run("python -c 'import lenetscope; print(lenetscope.__file__)'", tmp_path)
     assert str(installed.environment) in where.stdout
-    code = 'from lenetscope import Architecture as A; print(len(A.from_recipe("seed").splits.train.labels))'
-    assert installed.run(f"python -c '{code}'", tmp_path).stdout == "60000\n"
+    code = 'from lenetscope import Architecture as A; print(A.from_recipe("seed").count_parameters())'
+    assert installed.run(f"python -c '{code}'", tmp_path).stdout == "421642\n"
     assert not any(tmp_path.iterdir())

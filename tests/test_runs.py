@@ -8,8 +8,8 @@ import torch
 
 from lenetscope import Architecture, Recipe, Run
 from lenetscope.datasets import load
-from lenetscope.errors import CheckpointError, RecipeError, RunError
-from lenetscope.runs import RunWriter, environment
+from lenetscope.errors import CheckpointError, RecipeError, RunError, UsageError
+from lenetscope.runs import RunWriter
 
 FILES = [
     "checkpoint.pt",
@@ -29,8 +29,7 @@ def recipe() -> Recipe:
 @pytest.fixture
 def run(recipe: Recipe, idx_folder: Path, tmp_path: Path) -> Run:
     arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
-    facts = environment(arch.splits, idx_folder, arch.device, recipe.precision, 1)
-    run = Run.create(recipe, arch.splits, facts, tmp_path / "run")
+    run = arch.start_run(tmp_path / "run", data_dir=idx_folder)
     arch.train(callbacks=[RunWriter(run)], progress=False)
     return run
 
@@ -114,6 +113,17 @@ def test_weights_that_do_not_fit_are_told(run: Run) -> None:
     run.recipe_file.write_text('name = "x"\n')
     with pytest.raises(RunError, match="has no weights yet.*--resume"):
         run.load_model()
+
+
+def test_a_resumed_run_says_so(run: Run) -> None:
+    arch = Architecture.resume_run(run.path)
+    assert arch.total_epochs == 1
+    assert run.environment()["resumed"][0]["threads"] == torch.get_num_threads()
+
+
+def test_a_run_folder_is_for_a_recipe(make_arch) -> None:
+    with pytest.raises(UsageError, match="a run folder is for a recipe"):
+        make_arch().start_run()
 
 
 def test_other_data_than_the_runs_are_told(run: Run, recipe: Recipe, idx_folder: Path) -> None:

@@ -9,15 +9,23 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 
-def test_a_bar_moves_on_a_terminal_and_ctrl_c_saves(idx_folder: Path, tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_bar_moves_on_a_terminal_and_a_signal_saves(
+    idx_folder: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
     controller, terminal = pty.openpty()
     words = ["train", "--dataset", "idx", "--data-dir", str(idx_folder), "--epochs", "100000",
              "--device", "cpu", "--run-dir", "run"]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "lenetscope", *words],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
-    )  # fmt: skip
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+    )
     os.close(terminal)
     told = b""
     asked = False
@@ -29,7 +37,7 @@ def test_a_bar_moves_on_a_terminal_and_ctrl_c_saves(idx_folder: Path, tmp_path: 
         told += part
         if not asked and b"valid loss" in told:
             time.sleep(0.2)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(sent)
             asked = True
     out, _ = process.communicate()
     os.close(controller)

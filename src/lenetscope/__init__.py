@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lenetscope.errors import LenetscopeError
     from lenetscope.evaluation import Scores
     from lenetscope.recipe import Recipe
-    from lenetscope.runs import Run
+    from lenetscope.runs import Run, RunWriter
     from lenetscope.training import Callback, EarlyStopping
 
 _HOMES = {
@@ -23,10 +23,20 @@ _HOMES = {
     "LenetscopeError": "lenetscope.errors",
     "Recipe": "lenetscope.recipe",
     "Run": "lenetscope.runs",
+    "RunWriter": "lenetscope.runs",
     "Scores": "lenetscope.evaluation",
 }
 
-__all__ = ["Architecture", "Callback", "EarlyStopping", "LenetscopeError", "Recipe", "Run", "Scores"]
+__all__ = [
+    "Architecture",
+    "Callback",
+    "EarlyStopping",
+    "LenetscopeError",
+    "Recipe",
+    "Run",
+    "RunWriter",
+    "Scores",
+]
 
 
 def __getattr__(name: str) -> Any:

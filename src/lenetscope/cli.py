@@ -23,8 +23,6 @@ from lenetscope.recipe import Recipe
 
 if TYPE_CHECKING:
     from lenetscope.architecture import Architecture
-    from lenetscope.evaluation import Scores
-    from lenetscope.runs import Run
 
 INTERRUPTED = 130
 
@@ -97,7 +95,6 @@ def train(
         Folder of a run to go on with, bit for bit as if it had not been interrupted.
     checkpoint_steps
         Also save after each so many steps, besides each epoch.
-
     """
     given = {k: v for k, v in vars(overrides).items() if v is not None} if overrides else {}
     if resume is not None and (given or recipe != "seed" or run_dir is not None):
@@ -109,31 +106,19 @@ def train(
         raise UsageError(f"--checkpoint-steps must be at least 0, not {checkpoint_steps}.")
     wanted = None if resume else Recipe.load(recipe, **given)
     with _save_on_interrupt() as interrupted:
+        from lenetscope import output
         from lenetscope.architecture import Architecture
-        from lenetscope.runs import Run, RunWriter, environment
+        from lenetscope.runs import Run, RunWriter
 
         if wanted is None:
             assert resume is not None
             run = Run.open(resume)
-            arch = Architecture.from_recipe(run.recipe(), data_dir=data_dir or run.data_dir())
-            assert arch.splits is not None
-            run.require_same_data(arch.splits)
-            if run.checkpoint_file.exists():
-                arch.load_checkpoint(run.checkpoint_file)
+            arch = Architecture.resume_run(run, data_dir=data_dir)
         else:
             arch = Architecture.from_recipe(wanted, data_dir=data_dir)
-            assert arch.splits is not None
-            facts = environment(
-                arch.splits, data_dir, arch.device, wanted.precision, arch.fabric.world_size
-            )
-            path: Path | None = None
-            if arch.state.is_main:
-                path = Run.create(wanted, arch.splits, facts, run_dir).path
-            path = arch.fabric.broadcast(path)
-            assert path is not None
-            run = Run(path)
+            run = arch.start_run(run_dir, data_dir=data_dir)
         assert arch.recipe is not None
-        _say(arch, f"{_describe(arch)}\nrun: {run.path}")
+        _say(arch, output.beginning(arch, run))
         arch.train(
             arch.recipe.epochs - arch.total_epochs,
             callbacks=[RunWriter(run)],
@@ -146,7 +131,11 @@ def train(
         scores = arch.evaluate()
         if arch.state.is_main:
             run.save_scores(scores)
-            _print_training(run, arch, scores, as_json)
+            if as_json:
+                facts = {"run": str(run.path), "epochs": arch.total_epochs, "history": arch.history}
+                _print_json(facts | scores.as_dict())
+            else:
+                print(output.ending(arch, run, scores))
 
 
 @app.command
@@ -161,21 +150,24 @@ def evaluate(
         Folder of a run.
     device
         Where to compute: auto, cpu, cuda or mps (default: as the recipe says).
-
     """
+    from lenetscope import output
     from lenetscope.architecture import Architecture
     from lenetscope.runs import Run
 
     folder = Run.open(run)
     arch = Architecture.from_run(folder, device=device)
     folder.require_same_data(arch.load_data(data_dir or folder.data_dir()))
+    done, planned = len(folder.history()), folder.recipe().epochs
+    if done < planned:
+        _say(arch, f"{run} is unfinished: these are its weights after epoch {done} of {planned}.")
     scores = arch.evaluate()
     if not arch.state.is_main:
         return
     if as_json:
         _print_json({"run": str(run), **scores.as_dict()})
     else:
-        _print_scores(scores)
+        print(output.scores_table(scores))
 
 
 @app.command
@@ -200,7 +192,6 @@ def predict(
         Picture files: PNG, JPEG and whatever else Pillow reads.
     device
         Where to compute: auto, cpu, cuda or mps (default: as the recipe says).
-
     """
     import torch
 
@@ -253,6 +244,7 @@ def inspect(
     layers: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     out: Path | None = None,
     data_dir: DataDir = None,
+    device: str | None = None,
     as_json: Json = False,
 ) -> None:
     """Show the layers of a run's network, and draw its filters, feature maps and curves.
@@ -267,14 +259,16 @@ def inspect(
         Layers to draw (default: every convolution's filters, and what each layer puts out).
     out
         Folder of the pictures (default: figures in the run's folder).
-
+    device
+        Where to compute: auto, cpu, cuda or mps (default: as the recipe says).
     """
+    from lenetscope import output
     from lenetscope.architecture import Architecture
     from lenetscope.inspection import draw, layer_table
     from lenetscope.runs import Run
 
     folder = Run.open(run)
-    arch = Architecture.from_run(folder)
+    arch = Architecture.from_run(folder, device=device)
     rows = layer_table(arch)
     pictures = draw(arch, folder, images=image, layers=layers, out=out, data_dir=data_dir)
     if as_json:
@@ -287,10 +281,7 @@ def inspect(
             }
         )
         return
-    for row in rows:
-        shape = "x".join(map(str, row.shape))
-        print(f"{row.name:12} {row.kind:12} {shape:>12} {row.parameters:>10,}")
-    print(f"{'parameters':38} {arch.count_parameters():>10,}")
+    print(output.layers_table(rows, arch.count_parameters()))
     for path in pictures:
         print(path)
 
@@ -303,7 +294,6 @@ def recipes(name: str | None = None, /, *, as_json: Json = False) -> None:
     ----------
     name
         Recipe to print, with the comments that say how it was measured.
-
     """
     if name is not None:
         text = recipes_room.source(name)
@@ -344,86 +334,31 @@ def main(words: list[str] | None = None) -> NoReturn:
 
 @contextmanager
 def _save_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a wish to stop after the step under way; the second interrupts."""
+    """Turn SIGTERM and the first Ctrl-C into a wish to stop after the step under way.
+
+    A second Ctrl-C interrupts at once.
+    """
     asked = False
 
-    def ask(_number: int, _frame: Any) -> None:
+    def ask(number: int, _frame: Any) -> None:
         nonlocal asked
         asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        _note("stopping after this step; press Ctrl-C again to stop at once, without saving.")
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _note("stopping after this step; Ctrl-C again stops at once, without saving.")
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _version() -> str:
     from importlib.metadata import version
 
     return version("lenetscope")
-
-
-def _describe(arch: "Architecture") -> str:
-    recipe, splits = arch.recipe, arch.splits
-    assert recipe is not None
-    assert splits is not None
-    return (
-        f"recipe {recipe.name}: {arch.count_parameters():,} parameters, "
-        f"{len(splits.train.labels):,} training and {len(splits.valid.labels):,} validation images, "
-        f"{recipe.epochs} epochs on {arch.device} in {recipe.precision}"
-    )
-
-
-def _print_training(run: "Run", arch: "Architecture", scores: "Scores", as_json: bool) -> None:
-    seconds = sum(row["train_seconds"] for row in arch.history)
-    if as_json:
-        _print_json(
-            {
-                "run": str(run.path),
-                "epochs": arch.total_epochs,
-                "train_seconds": seconds,
-                "history": arch.history,
-                **scores.as_dict(),
-            }
-        )
-        return
-    print(f"run       {run.path}")
-    print(f"accuracy  {_accuracy(scores)}")
-    print(f"training  {seconds:.0f} s for {arch.total_epochs} epochs")
-    print(f"next      lenetscope inspect {run.path}     see its filters and feature maps")
-    print(f"          lenetscope evaluate {run.path}    see who is taken for whom")
-
-
-def _print_scores(scores: "Scores") -> None:
-    print(f"images    {scores.n:,}")
-    print(f"errors    {scores.errors:,}")
-    print(f"accuracy  {_accuracy(scores)}")
-    print(f"loss      {scores.loss:.4f}")
-    print("\nclass          n  precision  recall      F1")
-    for row in scores.per_class():
-        shares = "  ".join(f"{_percent(row[key]):>8}" for key in ("precision", "recall", "f1"))
-        print(f"{row['class']:9} {row['n']:6,}  {shares}")
-    print("\ntrue \\ predicted")
-    width = max(5, *(len(name) + 1 for name in scores.classes), len(str(scores.confusion.max())) + 1)
-    print(" " * width + "".join(f"{name:>{width}}" for name in scores.classes))
-    for name, counts in zip(scores.classes, scores.confusion, strict=True):
-        cells = "".join(f"{count or '.':>{width}}" for count in counts.tolist())
-        print(f"{name:>{width}}{cells}")
-
-
-def _accuracy(scores: "Scores") -> str:
-    low, high = scores.accuracy_interval
-    return (
-        f"{100 * scores.accuracy:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f}, "
-        f"{scores.errors} errors in {scores.n:,})"
-    )
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
 
 
 def _print_json(value: dict[str, Any]) -> None:

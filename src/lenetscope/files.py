@@ -21,7 +21,6 @@ def write_bytes(path: Path, data: bytes) -> None:
 
     Raises:
         StorageError: if the disk is full or read-only, or the folder may not be written.
-
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

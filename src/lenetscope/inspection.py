@@ -3,6 +3,7 @@
 In: an `Architecture` from a run, pictures or test images. Out: PNG files.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 SAMPLES = 4
 """How many test images are drawn where no picture is given."""
-
-PASSING_ON = (nn.Flatten, nn.Dropout, nn.Identity)
 
 
 def layer_table(arch: Architecture) -> list[LayerRow]:
@@ -47,8 +46,8 @@ def draw(
         arch: the run's network.
         run: its folder.
         images: picture files; by default the first test images.
-        layers: names; by default every convolution for filters, and every layer with maps or a
-            vector of its own for outputs.
+        layers: names; by default every convolution for filters, and for outputs every layer that
+            learns or changes the size.
         out: folder; by default ``figures`` in the run's folder.
         data_dir: where data lies, for the test images.
 
@@ -59,7 +58,6 @@ def draw(
         LayerError: if a layer is unknown.
         ImageError: if a picture cannot be read.
         StorageError: if a file cannot be written.
-
     """
     folder = out or run.figures
     known = insight.find_layers(arch.model, layers or [row.name for row in layer_table(arch)])
@@ -69,7 +67,8 @@ def draw(
     for name, module in known.items():
         if isinstance(module, nn.Conv2d):
             figures[f"filters-{name}"] = arch.visualize_filters(name)
-    figures["outputs"] = _outputs(arch, run, known, images, data_dir)
+    shown = list(known) if layers else _telling(arch)
+    figures["outputs"] = _outputs(arch, run, shown, images, data_dir)
     return [plots.save(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
 
@@ -85,7 +84,7 @@ def _figures_of_training(run: Run) -> "dict[str, Figure]":
 def _outputs(
     arch: Architecture,
     run: Run,
-    layers: dict[str, nn.Module],
+    layers: list[str],
     images: Sequence[Path] | None,
     data_dir: Path | None,
 ) -> "Figure":
@@ -100,9 +99,18 @@ def _outputs(
         test = arch.load_data(data_dir or run.data_dir()).test
         pixels = test.images[:SAMPLES]
         labels = [arch.classes[k] for k in test.labels[:SAMPLES].tolist()]
-    # in evaluation these only pass on what they get
-    shown = [name for name, module in layers.items() if not isinstance(module, PASSING_ON)]
-    with insight.Capture(arch.model, shown) as seen:
+    with insight.Capture(arch.model, layers) as seen:
         predicted = [arch.classes[k] for k in arch.predict(pixels).argmax(axis=1)]
-    values = {name: insight.recorded({name: seen.outputs(name)}, name) for name in shown}
+    values = {name: insight.recorded({name: seen.outputs(name)}, name) for name in layers}
     return plots.outputs({"image": pixels.numpy()} | values, labels, predicted)
+
+
+def _telling(arch: Architecture) -> list[str]:
+    """Return the layers that learn or change the size: not those that work number by number."""
+    rows = layer_table(arch)
+    before = [0, *(math.prod(row.shape) for row in rows)]
+    return [
+        row.name
+        for row, size in zip(rows, before, strict=False)
+        if row.parameters or math.prod(row.shape) != size
+    ]

@@ -4,6 +4,7 @@ No pyplot state, no window, no style set at import: each function builds its own
 it. Colour scales are shown beside what they colour; zero is white where values have a sign.
 """
 
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from lenetscope.errors import DataError
 from lenetscope.files import write_bytes
@@ -25,7 +26,9 @@ from lenetscope.files import write_bytes
 Array = npt.NDArray[Any]
 
 TRAIN, VALID, WRONG, INK = "#4477aa", "#ee6677", "#aa3344", "#333333"
-SIGNED, POSITIVE = "RdBu_r", "magma"
+SIGNED, POSITIVE, PIXELS = "RdBu_r", "magma", "gray"
+STRIP = 20
+"""Vectors of so many values at most are drawn in one row, numbered."""
 MAX_SIDE = 14.0
 """Inches that no figure goes past, unless asked to by ``figsize``."""
 
@@ -56,10 +59,7 @@ def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
 
     Raises:
         StorageError: if it cannot be written.
-
     """
-    import io
-
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=dpi)
     write_bytes(path, buffer.getvalue())
@@ -72,7 +72,6 @@ def curves(history: Sequence[Mapping[str, Any]], **figure_options: Any) -> Figur
     Args:
         history: rows as in `TrainState.history`.
         figure_options: go to `matplotlib.figure.Figure`.
-
     """
     pairs = [("loss", "mean loss", 1.0), ("accuracy", "accuracy, %", 100.0)]
     shown = [p for p in pairs if any(row.get(f"train_{p[0]}") is not None for row in history)]
@@ -92,18 +91,14 @@ def curves(history: Sequence[Mapping[str, Any]], **figure_options: Any) -> Figur
                     ax.plot(*zip(*points, strict=True), color=colour, label=name, marker="o", ms=3)
             if key == "loss" and ax.lines and all((line.get_ydata() > 0).all() for line in ax.lines):
                 ax.set_yscale("log")
+                ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                ax.yaxis.set_major_formatter(lambda value, _position: f"{value:g}")
+                ax.yaxis.set_minor_locator(NullLocator())
             ax.set(xlabel="epoch", ylabel=label)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.grid(alpha=0.25, which="both", linewidth=0.5)
             if ax.lines:
                 ax.legend()
-        if len(shown) > 1:
-            axes[1].set_title(
-                "training is measured with dropout, while weights move",
-                fontsize=8,
-                loc="right",
-                color="#666666",
-            )
     return figure
 
 
@@ -116,7 +111,6 @@ def filters(weights: Array, layer: str, **figure_options: Any) -> Figure:
         weights: (filters, channels, H, W).
         layer: name for the title.
         figure_options: go to `matplotlib.figure.Figure`.
-
     """
     count, channels, height, width = weights.shape
     if channels == 1:
@@ -129,14 +123,16 @@ def filters(weights: Array, layer: str, **figure_options: Any) -> Figure:
         labels = ("input channel", "filter")
     with _styled():
         rows = math.ceil(len(tiles) / columns)
-        figure = Figure(**{"figsize": _fitted(columns * width, rows * height)} | figure_options)
+        figure = Figure(
+            **{"figsize": _fitted(columns * (width + 1), rows * (height + 1))} | figure_options
+        )
         ax = figure.subplots()
         norm = _norm(weights, signed=True)
         _mosaic(ax, tiles, columns, norm, SIGNED)
         _count_tiles(ax, columns, rows, height, width, labels, grid=channels == 1)
         per = "one channel" if channels == 1 else f"{channels} channels"
         ax.set_title(f"{layer}: {count} filters of {height}x{width}, {per}")
-        _colour_bar(figure, ax, norm, SIGNED, "weight")
+        _colour_bar(ax, norm, SIGNED, "weight")
     return figure
 
 
@@ -158,23 +154,17 @@ def outputs(
 
     Raises:
         DataError: if there is nothing to draw.
-
     """
     if not layers or any(not len(values) for values in layers.values()):
         raise DataError("there is nothing to draw: no layer, or no image has gone through it.")
     images = min(len(values) for values in layers.values())
     pictures = {name: [_tiles(v) for v in values[:images]] for name, values in layers.items()}
-    heights = []
-    for tiled in pictures.values():
-        tiles, columns = tiled[0]
-        rows = math.ceil(len(tiles) / columns)
-        ratio = rows * (tiles.shape[1] + 1) / (columns * (tiles.shape[2] + 1))
-        heights.append(min(max(ratio, 0.16), 2.5))
+    heights = [_height(*tiled[0]) for tiled in pictures.values()]
     with _styled():
         column = min(3.2, max(1.2, (MAX_SIDE - 2.4) / images))
         size = (
-            column * images + 2.4,
-            min(MAX_SIDE, sum(heights) * column + 0.3 * len(heights) + 0.9),
+            column * images + 2.0,
+            min(MAX_SIDE, (sum(heights) + 0.08 * len(heights)) * column + 0.8),
         )
         figure = Figure(**{"figsize": size} | figure_options)
         grid = figure.subplots(
@@ -182,12 +172,13 @@ def outputs(
         )
         for axes, (name, values), tiled in zip(grid, layers.items(), pictures.values(), strict=True):
             signed = bool(np.nanmin(values) < 0)
+            colours = PIXELS if values.dtype == np.uint8 else SIGNED if signed else POSITIVE
             norm = _norm(values, signed)
             for ax, (tiles, columns) in zip(axes, tiled, strict=True):
-                _mosaic(ax, tiles, columns, norm, SIGNED if signed else POSITIVE)
+                _mosaic(ax, tiles, columns, norm, colours)
             shape = "x".join(map(str, values.shape[1:]))
             axes[0].set_ylabel(f"{name}\n{shape}", rotation=0, ha="right", va="center")
-            _colour_bar(figure, list(axes), norm, SIGNED if signed else POSITIVE, None)
+            _colour_bar(axes[-1], norm, colours, ticks=2)
         for number, ax in enumerate(grid[0]):
             title, wrong = _title(number, labels, predicted)
             ax.set_title(title, color=WRONG if wrong else INK, fontsize=10 if column > 1.6 else 8)
@@ -201,7 +192,6 @@ def confusion(matrix: Array, classes: Sequence[str], **figure_options: Any) -> F
         matrix: (K, K), rows true and columns predicted.
         classes: K names.
         figure_options: go to `matplotlib.figure.Figure`.
-
     """
     count = len(matrix)
     totals = np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -235,7 +225,7 @@ def confusion(matrix: Array, classes: Sequence[str], **figure_options: Any) -> F
         ax.spines[:].set_visible(False)
         right, total = int(matrix.trace()), int(matrix.sum())
         ax.set_title(f"{total - right} errors in {total:,} images")
-        _colour_bar(figure, ax, norm, "Reds", "% of the true class")
+        _colour_bar(ax, norm, "Reds", "% of the true class")
     return figure
 
 
@@ -248,7 +238,6 @@ def lr_range(
         tracking: ``{"lr": …, "loss": …}``.
         step_mode: ``"exp"`` draws rates on a logarithmic scale.
         ax: where to draw.
-
     """
     with _styled():
         figure: Any = Figure(figsize=(6, 4)) if ax is None else ax.get_figure()
@@ -284,20 +273,32 @@ def _tiles(values: Array) -> tuple[Array, int]:
     """Cut what one image gave in one layer into tiles (n, H, W), and say how many stand in a row."""
     values = np.asarray(values, dtype=np.float32)
     if values.ndim == 3:
-        return values, math.ceil(math.sqrt(len(values)))
+        return values, _columns(len(values))
     if values.ndim == 2:
         return values[None], 1
     flat = values.reshape(-1)
-    if len(flat) <= 20:
-        return flat.reshape(1, 1, -1), 1
-    width = 32 if len(flat) <= 512 else 2 ** math.ceil(math.log2(math.sqrt(len(flat)) * 1.5))
+    width = len(flat) if len(flat) <= STRIP else 32 if len(flat) <= 512 else 128
     padded = np.full(math.ceil(len(flat) / width) * width, np.nan, dtype=np.float32)
     padded[: len(flat)] = flat
     return padded.reshape(1, -1, width), 1
 
 
+def _columns(count: int) -> int:
+    """Return how many of ``count`` tiles to put in a row: some twice as many as there are rows."""
+    ideal = math.sqrt(2 * count)
+    divisors = [c for c in range(math.ceil(ideal / 1.45), int(ideal * 1.45) + 1) if count % c == 0]
+    return min(divisors, key=lambda c: abs(math.log(c / ideal)), default=math.ceil(ideal))
+
+
+def _height(tiles: Array, columns: int) -> float:
+    """Return the height of a row of pictures, as a share of a picture's width."""
+    count, height, width = tiles.shape
+    ratio: float = math.ceil(count / columns) * (height + 1) / (columns * (width + 1))
+    return min(max(ratio, 0.13), 2.0 if count > 1 else 0.5)
+
+
 def _mosaic(ax: Axes, tiles: Array, columns: int, norm: Normalize, colours: str) -> None:
-    """Draw tiles (n, H, W) as one image, a thin gap between them."""
+    """Draw tiles (n, H, W) as one image, a thin gap between them; number the values of a strip."""
     count, height, width = tiles.shape
     rows = math.ceil(count / columns)
     gap = 0 if count == 1 else 1
@@ -305,9 +306,12 @@ def _mosaic(ax: Axes, tiles: Array, columns: int, norm: Normalize, colours: str)
     for number, tile in enumerate(tiles):
         top, left = number // columns * (height + gap), number % columns * (width + gap)
         canvas[top : top + height, left : left + width] = tile
-    strip = count == 1 and height == 1
+    strip = count == 1 and height * 4 < width
     ax.imshow(canvas, cmap=colours, norm=norm, aspect="auto" if strip else "equal")
     ax.set(xticks=[], yticks=[])
+    if strip and height == 1 and width <= STRIP:
+        ax.set_xticks(range(width))
+        ax.tick_params(length=0, labelsize=8, pad=1)
     ax.spines[:].set_visible(False)
 
 
@@ -345,11 +349,13 @@ def _norm(values: Array, signed: bool) -> Normalize:
     return Normalize(0.0, high or 1.0)
 
 
-def _colour_bar(figure: Figure, ax: Any, norm: Normalize, colours: str, label: str | None) -> None:
-    bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, fraction=0.04, pad=0.015)
+def _colour_bar(ax: Axes, norm: Normalize, colours: str, label: str = "", ticks: int = 4) -> None:
+    """Show the colour scale at the right of a picture, as high as the picture is."""
+    place = ax.inset_axes((1.02, 0.0, 0.025, 1.0))
+    bar = ax.get_figure(root=True).colorbar(ScalarMappable(norm, colours), cax=place)  # type: ignore[union-attr]
     bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=8)
-    bar.locator = MaxNLocator(4)
+    place.tick_params(labelsize=8)
+    bar.locator = MaxNLocator(ticks)
     bar.update_ticks()
     if label:
         bar.set_label(label)
@@ -358,4 +364,4 @@ def _colour_bar(figure: Figure, ax: Any, norm: Normalize, colours: str, label: s
 def _fitted(width: float, height: float) -> tuple[float, float]:
     """Return inches for a mosaic of so many pixels, within `MAX_SIDE`."""
     scale = min(0.22, (MAX_SIDE - 2) / max(width, 1), (MAX_SIDE - 1.5) / max(height, 1))
-    return max(4.0, width * scale + 2), max(3.0, height * scale + 1.5)
+    return max(4.0, width * scale + 1.7), max(2.0, height * scale + 1.1)

@@ -34,7 +34,6 @@ class Recipe:
 
     Raises:
         RecipeError: if a value has the wrong type or lies out of its range.
-
     """
 
     name: str = _field("what the run is called")
@@ -81,7 +80,6 @@ class Recipe:
 
         Raises:
             RecipeError: if there is no such recipe, it is no TOML, or a key or value is wrong.
-
         """
         settings = _read_builtin("seed")
         if str(name_or_path).endswith(".toml"):
@@ -128,7 +126,6 @@ def source(name: str) -> str:
 
     Raises:
         RecipeError: if there is none of that name.
-
     """
     if name not in names():
         raise RecipeError(f"{unknown('recipe', name, names())} Or give a path that ends in .toml.")

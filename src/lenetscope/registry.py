@@ -31,7 +31,6 @@ class Registry(Generic[T]):
 
         Raises:
             UsageError: if the name is taken.
-
         """
 
         def file(entry: T) -> T:
@@ -47,7 +46,6 @@ class Registry(Generic[T]):
 
         Raises:
             RecipeError: if nothing is; the message names the nearest known name.
-
         """
         if name not in self._entries:
             raise RecipeError(unknown(self.kind, name, self.names()))

@@ -102,14 +102,13 @@ class Run:
 
         Args:
             recipe: of the run.
-            splits: say the shape of the images, the classes and the checksums.
+            splits: they say the shape of the images, the classes and the checksums.
             environment: see `environment`.
             path: where; by default ``runs/<recipe>-<n>`` with the first n that is free.
 
         Raises:
             RunError: if the path is taken.
             StorageError: if it cannot be written.
-
         """
         parent = path.parent if path else Path("runs")
         aside = parent / f".{path.name if path else recipe.name}.{secrets.token_hex(4)}.tmp"
@@ -138,7 +137,6 @@ class Run:
 
         Raises:
             RunError: if there is none, or it is of another version.
-
         """
         run = cls(path)
         if not path.exists():
@@ -158,7 +156,6 @@ class Run:
 
         Raises:
             RunError: if it cannot be read.
-
         """
         return _read_json(self.config_file)
 
@@ -167,16 +164,19 @@ class Run:
 
         Raises:
             RunError: if it cannot be read.
-
         """
         return _read_json(self.environment_file)
+
+    def add_to_environment(self, resumed: dict[str, Any]) -> None:
+        """Note in ``environment.json`` that, and where, the run was taken up again."""
+        facts = self.environment()
+        write_json(self.environment_file, facts | {"resumed": [*facts.get("resumed", []), resumed]})
 
     def recipe(self) -> Recipe:
         """Return the recipe.
 
         Raises:
             RecipeError: if it was changed into something that is not allowed.
-
         """
         return Recipe.load(self.recipe_file)
 
@@ -190,7 +190,6 @@ class Run:
 
         Raises:
             RunError: if they differ.
-
         """
         recorded = self.environment().get("data")
         if recorded != splits.checksums:
@@ -202,7 +201,6 @@ class Run:
         Raises:
             RunError: if no weights have been saved yet, or the file is damaged.
             CheckpointError: if they are of another network.
-
         """
         config = self.config()
         model = build(self.recipe(), tuple(config["image_shape"]), len(config["classes"]))
@@ -225,7 +223,6 @@ class Run:
 
         Raises:
             RunError: if it cannot be read.
-
         """
         if not self.history_file.exists():
             return []
@@ -239,7 +236,6 @@ class Run:
 
         Raises:
             RunError: if it cannot be read.
-
         """
         return _read_json(self.scores_file) if self.scores_file.exists() else None
 

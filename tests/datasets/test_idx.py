@@ -14,7 +14,7 @@ from conftest import write_idx
 from lenetscope.datasets.idx import IMAGES, LABELS, read_idx_folder, read_images, read_labels
 from lenetscope.errors import DataError
 
-in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @in_one_folder

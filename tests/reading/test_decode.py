@@ -94,7 +94,7 @@ starts = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=starts, rest=st.binary(max_size=100))
 def test_any_bytes_are_a_picture_or_an_error_in_one_line(
     tmp_path: Path, start: bytes, rest: bytes

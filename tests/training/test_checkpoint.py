@@ -52,7 +52,7 @@ def test_a_truncated_file_is_named_as_such(make_arch: Make, saved: Path, size: f
         make_arch().load_checkpoint(saved)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_found_or_does_no_harm(
     make_arch: Make, saved: Path, place: float, bit: int

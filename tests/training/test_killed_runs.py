@@ -62,7 +62,7 @@ class Trainings:
             words += ["--resume", str(run)]
         else:
             words += ["--run-dir", str(run), "--dataset", "idx", "--epochs", str(EPOCHS),
-                      "--batch-size", "16", "--device", "cpu", "--seed", "5", "--lr", "0.02"]  # fmt: skip
+                      "--batch-size", "16", "--device", "cpu", "--seed", "5"]  # fmt: skip
         self.counter = self.context.Value("i", 0)
         process = self.context.Process(
             target=_train, args=(words, str(run.parent), die_at, self.counter)

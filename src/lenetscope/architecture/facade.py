@@ -24,7 +24,7 @@ from lenetscope.evaluation import Scores, evaluate, predicted_classes, probabili
 from lenetscope.evaluation.predictions import main_output
 from lenetscope.models import build, eval_mode
 from lenetscope.recipe import Recipe
-from lenetscope.runs import Run
+from lenetscope.runs import Run, environment
 from lenetscope.training import engine, rng
 from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES
 
@@ -62,7 +62,6 @@ class Architecture(Trainable):
 
     Raises:
         UsageError: if the device is not there.
-
     """
 
     def __init__(
@@ -98,7 +97,6 @@ class Architecture(Trainable):
             RecipeError: if the recipe or one of its values is unknown or not allowed.
             DataError: if the data is missing or corrupt.
             StorageError: if the data cannot be laid out.
-
         """
         if isinstance(recipe, Recipe):
             recipe = recipe.replace(**overrides)
@@ -126,12 +124,59 @@ class Architecture(Trainable):
         Raises:
             RunError: if there is no such run, or it has no weights yet.
             CheckpointError: if its weights are of another network.
-
         """
         run = run if isinstance(run, Run) else Run.open(Path(run))
         recipe = run.recipe() if device is None else run.recipe().replace(device=device)
         config = run.config()
         return cls._of(recipe, run.load_model(), config["image_shape"], config["classes"])
+
+    @classmethod
+    def resume_run(cls, run: str | Path | Run, *, data_dir: Path | None = None) -> Self:
+        """Take an unfinished run up again: `train` goes on bit for bit as if never interrupted.
+
+        Args:
+            run: the folder.
+            data_dir: where data lies; by default where it lay.
+
+        Raises:
+            RunError: if there is no such run, or the data are not those it was trained on.
+            CheckpointError: if its checkpoint is damaged or of another network.
+        """
+        run = run if isinstance(run, Run) else Run.open(Path(run))
+        data_dir = data_dir or run.data_dir()
+        arch = cls.from_recipe(run.recipe(), data_dir=data_dir)
+        assert arch.splits is not None
+        run.require_same_data(arch.splits)
+        if run.checkpoint_file.exists():  # else it was killed before the first: it begins again
+            arch.load_checkpoint(run.checkpoint_file)
+        if arch.state.is_main:
+            run.add_to_environment(arch._environment(data_dir))
+        return arch
+
+    def start_run(self, path: Path | None = None, *, data_dir: Path | None = None) -> Run:
+        """Make a run folder for what is about to be trained; give `RunWriter` of it to `train`.
+
+        Args:
+            path: where; by default ``runs/<recipe>-<n>`` with the first n that is free.
+            data_dir: where the data was read from, to be found again; None for the user's cache.
+
+        Raises:
+            UsageError: if this came from no recipe.
+            RunError: if the path is taken.
+            StorageError: if it cannot be written.
+        """
+        if self.recipe is None or self.splits is None:
+            raise UsageError("a run folder is for a recipe: use Architecture.from_recipe.")
+        made: Path | None = None
+        if self.state.is_main:
+            made = Run.create(self.recipe, self.splits, self._environment(data_dir), path).path
+        made = self.fabric.broadcast(made)
+        assert made is not None
+        return Run(made)
+
+    def _environment(self, data_dir: Path | None) -> dict[str, Any]:
+        assert self.splits is not None
+        return environment(self.splits, data_dir, self.device, self._precision, self.fabric.world_size)
 
     @classmethod
     def _of(
@@ -158,7 +203,6 @@ class Architecture(Trainable):
         Raises:
             UsageError: if it came from no recipe.
             DataError: if the data is missing or corrupt.
-
         """
         if self.recipe is None:
             raise UsageError("there is no recipe to take data from: give the loaders yourself.")
@@ -189,7 +233,6 @@ class Architecture(Trainable):
 
         Raises:
             DataError: if the images are not of the recipe's shape.
-
         """
         outputs = main_output(self._outputs(x))
         if outputs is None:
@@ -202,7 +245,6 @@ class Architecture(Trainable):
 
         Raises:
             UsageError: if the model is no classifier.
-
         """
         shares = probabilities(self._outputs(x), self.loss_fn)
         if shares is None:
@@ -230,7 +272,6 @@ class Architecture(Trainable):
         Raises:
             DataError: if there are no samples, or it is no classification.
             UsageError: if there is no loader.
-
         """
         loader = self._default(loader)
         with rng.isolated():  # a DataLoader draws a number each time it starts
@@ -268,7 +309,6 @@ class Architecture(Trainable):
 
         Raises:
             UsageError: if the model is no classifier.
-
         """
         with eval_mode(self.model), torch.no_grad():
             outputs = engine.forward(self.fabric, self.model)(x.to(self.device))
@@ -298,7 +338,6 @@ class Architecture(Trainable):
             loader: of (inputs, labels).
             func: returns a tensor of the same shape for each batch.
             reduce: ``"sum"``, ``"mean"`` or None for the stack (batches, …).
-
         """
         return statistics.loader_apply(loader, func, reduce)
 
@@ -309,7 +348,6 @@ class Architecture(Trainable):
         Args:
             images: (N, C, H, W).
             labels: are not looked at; `loader_apply` gives them.
-
         """
         return statistics.per_channel(images)
 

@@ -22,7 +22,6 @@ class Looking:
 
     Args:
         model: any module.
-
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -44,7 +43,6 @@ class Looking:
 
         Raises:
             LayerError: if there is no such layer, or it has no filters.
-
         """
         return plots.filters(insight.filters_of(self.model, layer_name), layer_name, **kwargs)
 
@@ -62,7 +60,6 @@ class Looking:
         Raises:
             LayerError: if a layer was not hooked.
             DataError: if no image has gone through the model since.
-
         """
         wanted = [layers] if isinstance(layers, str) else list(layers)
         seen = {name: insight.recorded(self.visualization, name)[:n_images] for name in wanted}
@@ -79,7 +76,6 @@ class Looking:
 
         Raises:
             LayerError: if there is no such layer; hooks attached before are then still there.
-
         """
         if hook_fn is None:
             hooks: Any = insight.Capture(self.model, layers_to_hook)

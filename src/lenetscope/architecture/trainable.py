@@ -42,7 +42,6 @@ class Trainable(Looking):
 
     Raises:
         UsageError: if the device is not there.
-
     """
 
     def __init__(
@@ -117,7 +116,6 @@ class Trainable(Looking):
 
         Raises:
             UsageError: if it is not there.
-
         """
         self.fabric = engine.make_engine(str(device), self._precision)
         engine.place(self.fabric, self.model)
@@ -141,7 +139,6 @@ class Trainable(Looking):
 
         Raises:
             UsageError: if it was made for another optimizer.
-
         """
         if scheduler.optimizer is not self.optimizer:
             raise UsageError("the scheduler was made for another optimizer than this one's.")
@@ -182,7 +179,6 @@ class Trainable(Looking):
 
         Raises:
             UsageError: if TensorBoard is not installed.
-
         """
         self.writer = make_writer(name, folder)
 
@@ -218,7 +214,6 @@ class Trainable(Looking):
             UsageError: if there is no training loader or no number of epochs.
             TrainingError: if the loss is no longer a finite number.
             DataError: if a label is out of range.
-
         """
         if n_epochs is None:
             if self._default_epochs is None:
@@ -259,7 +254,6 @@ class Trainable(Looking):
 
         Returns:
             ``{"lr": …, "loss": …}`` and a figure; see `training.lr_range_test`.
-
         """
         tracking = lr_range_test(
             self.model, self.optimizer, self.loss_fn, data_loader, end_lr=end_lr,
@@ -272,7 +266,6 @@ class Trainable(Looking):
 
         Raises:
             StorageError: if it cannot be written; a former file is then intact.
-
         """
         if self.state.is_main:
             write_bytes(Path(filename), dumps(self.state))
@@ -283,7 +276,6 @@ class Trainable(Looking):
         Raises:
             CheckpointError: if it is missing, damaged, unsafe, or of another network; nothing is
                 changed then.
-
         """
         load_into(self.state, Path(filename))
         self.model.train()

@@ -29,7 +29,6 @@ def read_images(path: Path) -> Tensor:
 
     Raises:
         DataError: if the file is missing, of another kind, empty, or not as long as it says.
-
     """
     _check(path, IMAGES)
     images: Tensor = read_image_file(str(path))
@@ -44,7 +43,6 @@ def read_labels(path: Path) -> Tensor:
 
     Raises:
         DataError: if the file is missing, of another kind, empty, or not as long as it says.
-
     """
     _check(path, LABELS)
     labels: Tensor = read_label_file(str(path))
@@ -57,7 +55,6 @@ def read_idx_folder(folder: Path | None) -> RawDataset:
     Raises:
         DataError: if a file is missing or corrupt, images and labels differ in number, images
             differ in size, or a test label was never seen in training.
-
     """
     if folder is None:
         raise DataError("the dataset 'idx' needs the folder of its four files: give --data-dir.")

@@ -25,7 +25,6 @@ class BatchLoader:
 
     Raises:
         UsageError: if ``batch_size`` is below 1.
-
     """
 
     def __init__(

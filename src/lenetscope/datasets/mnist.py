@@ -51,7 +51,6 @@ def lay_out_mnist(data_dir: Path | None = None) -> Path:
     Raises:
         DataError: if a file there is not MNIST's.
         StorageError: if there is no space, or the folder may not be written.
-
     """
     root = data_dir or default_data_dir()
     folder = root / "MNIST" / "raw"

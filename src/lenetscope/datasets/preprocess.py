@@ -22,7 +22,6 @@ class Preprocess:
     Args:
         mean: subtracted from pixels in [0, 1], one number a channel.
         std: what the result is divided by, one number a channel.
-
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:

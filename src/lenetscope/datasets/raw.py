@@ -32,7 +32,6 @@ def md5(path: Path) -> str:
 
     Raises:
         DataError: if the file is missing or cannot be read.
-
     """
     try:
         with path.open("rb") as file:

@@ -51,7 +51,6 @@ def load(recipe: Recipe, data_dir: Path | None = None) -> Splits:
         RecipeError: if the dataset is unknown or smaller than the holdout.
         DataError: if a file is missing or corrupt.
         StorageError: if the data cannot be laid out.
-
     """
     raw = DATASETS.get(recipe.dataset)(data_dir)
     channels = raw.train.images.shape[1]

@@ -22,7 +22,6 @@ def loader_apply(
     Raises:
         UsageError: if ``reduce`` is none of ``"sum"``, ``"mean"`` and None.
         DataError: if the loader has no batches.
-
     """
     if reduce not in ("sum", "mean", None):
         raise UsageError(f"reduce must be 'sum', 'mean' or None, not '{reduce}'.")
@@ -40,7 +39,6 @@ def per_channel(images: Tensor) -> Tensor:
 
     Args:
         images: (N, C, H, W) float.
-
     """
     pixels = images.flatten(start_dim=2)  # (N, C, H * W)
     count = torch.full((images.shape[1],), float(len(images)))
@@ -54,7 +52,6 @@ def make_normalizer(loader: Iterable[Any]) -> v2.Normalize:
 
     Raises:
         DataError: if the loader has no batches, or a channel has one value everywhere.
-
     """
 
     def sums(images: Tensor, _labels: Tensor) -> Tensor:

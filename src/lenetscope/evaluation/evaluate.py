@@ -40,7 +40,6 @@ def evaluate(
 
     Raises:
         DataError: if a label is out of range.
-
     """
     tally = Tally()
     call = forward or model

@@ -46,7 +46,6 @@ def predicted_classes(
     Returns:
         Predicted classes (N,) int64, true classes (N,) int64 and K; or None if these outputs and
         labels are of no classification that is understood.
-
     """
     values = main_output(outputs)
     if values is None or not isinstance(labels, Tensor):
@@ -83,7 +82,6 @@ def label_error(outputs: Any, labels: Tensor, error: IndexError) -> Exception:
 
     Returns:
         A `DataError`, or ``error`` itself if it has another cause.
-
     """
     values = main_output(outputs)
     if values is None or labels.is_floating_point() or values.ndim < 2:

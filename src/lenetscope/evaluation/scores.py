@@ -29,7 +29,6 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     Args:
         successes: from 0 to ``n``.
         n: samples, at least 1.
-
     """
     share = successes / n
     middle = share + Z_95**2 / (2 * n)
@@ -51,7 +50,6 @@ class Scores:
         loss: mean over the samples, in the units of the loss (nats for cross-entropy).
         confusion: (K, K) int64, rows true and columns predicted.
         classes: the K names.
-
     """
 
     n: int
@@ -72,7 +70,6 @@ class Scores:
 
         Raises:
             DataError: if the tally has no samples, or is of no classification.
-
         """
         if not tally.n:
             raise DataError("there is nothing to evaluate: the loader gave no samples.")

@@ -21,7 +21,6 @@ class Tally:
         loss_sum: their summed loss.
         confusion: (K, K) int64, rows true and columns predicted; None before the first batch and
             where there are no classes.
-
     """
 
     def __init__(self) -> None:
@@ -37,7 +36,6 @@ class Tally:
             labels: what was asked for.
             loss: scalar, the mean over the batch (the sum, if ``loss_fn.reduction`` is ``"sum"``).
             loss_fn: what computed it.
-
         """
         count = len(labels)
         weight = 1 if getattr(loss_fn, "reduction", "mean") == "sum" else count
@@ -69,7 +67,6 @@ class Tally:
 
         Args:
             reduce: adds a float64 tensor up over the processes; every process must call it.
-
         """
         classes = 0 if self.confusion is None else len(self.confusion)
         # a process that had no batch does not know K: those that had one tell it

@@ -27,7 +27,6 @@ def find_layers(model: nn.Module, names: str | Iterable[str]) -> dict[str, nn.Mo
 
     Raises:
         LayerError: if the model has no layer of one of the names; the nearest is suggested.
-
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     modules.pop("", None)
@@ -95,7 +94,6 @@ class CustomHooks(_Hooks):
 
     Raises:
         LayerError: if the model has no such layer.
-
     """
 
     def __init__(self, model: nn.Module, layers: str | Iterable[str], hook_fn: Any) -> None:
@@ -120,7 +118,6 @@ class Capture(_Hooks):
 
     Raises:
         LayerError: if the model has no such layer.
-
     """
 
     def __init__(
@@ -146,7 +143,6 @@ class Capture(_Hooks):
 
         Raises:
             LayerError: if the layer is not recorded, or its batches differ in more than N.
-
         """
         if name not in self._batches:
             raise LayerError(unknown("recorded layer", name, self._batches))
@@ -195,7 +191,6 @@ class ParameterRecord(_Hooks):
 
     Raises:
         LayerError: if the model has no such layer.
-
     """
 
     def __init__(
@@ -255,7 +250,6 @@ def recorded(values: Mapping[str, Any], name: str) -> npt.NDArray[Any]:
     Raises:
         LayerError: if the layer was not hooked.
         DataError: if nothing has gone through it.
-
     """
     if name not in values:
         if not values:

@@ -17,7 +17,6 @@ def filters_of(model: nn.Module, layer: str) -> npt.NDArray[Any]:
 
     Raises:
         LayerError: if there is no such layer, or it is no two-dimensional convolution.
-
     """
     found = find_layers(model, layer)[layer]
     if not isinstance(found, nn.Conv2d):

@@ -29,7 +29,6 @@ def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow]:
     Args:
         model: its modes and weights are as before when this returns or raises.
         input_shape: of one input, without N.
-
     """
     rows: list[LayerRow] = []
     seen: set[nn.Module] = set()

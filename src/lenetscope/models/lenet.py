@@ -24,7 +24,6 @@ class LeNet(nn.Module):
 
     Raises:
         UsageError: if the images are smaller than 4x4.
-
     """
 
     def __init__(

@@ -16,7 +16,6 @@ class MLP(nn.Module):
         image_shape: (C, H, W) of the images.
         classes: K, the number of logits.
         dropout: probability of dropping a hidden unit.
-
     """
 
     def __init__(

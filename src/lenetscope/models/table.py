@@ -26,7 +26,6 @@ def build(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> nn
     Raises:
         RecipeError: if the network is unknown.
         UsageError: if the images are too small for it.
-
     """
     make = MODELS.get(recipe.model)
     with torch.random.fork_rng(devices=[]):

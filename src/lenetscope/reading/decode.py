@@ -30,7 +30,6 @@ def decode(path: Path, channels: int = 1) -> Tensor:
 
     Raises:
         ImageError: if the file is missing, is no picture, is damaged or too large.
-
     """
     try:
         with warnings.catch_warnings():
@@ -68,7 +67,6 @@ def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
     Args:
         image: (C, H, W) uint8.
         size: (H, W) wanted.
-
     """
     if tuple(image.shape[1:]) == size:
         return image

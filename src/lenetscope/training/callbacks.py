@@ -13,7 +13,6 @@ class Callback:
 
     Attributes:
         done: set by a callback that wants training to end after the epoch under way.
-
     """
 
     done = False

@@ -35,7 +35,6 @@ def load_into(state: TrainState, path: Path) -> None:
     Raises:
         CheckpointError: if the file is missing, truncated, holds code, is of another version, or is
             of another network, optimizer or schedule; the message says which tensors differ.
-
     """
     content = read(path)
     if not isinstance(content, dict) or "format" not in content:
@@ -54,7 +53,6 @@ def read(path: Path) -> Any:
 
     Raises:
         CheckpointError: if the file is missing, truncated or damaged, or holds code.
-
     """
     try:
         with path.open("rb") as file:
@@ -88,7 +86,6 @@ def require_same_tensors(
 
     Raises:
         CheckpointError: naming each tensor that is missing, too many, or of another shape or dtype.
-
     """
     differences = [f"{name} is missing" for name in expected if name not in found]
     differences += [f"{name} is not in the network" for name in found if name not in expected]

@@ -27,7 +27,6 @@ class EarlyStopping(Callback):
 
     Raises:
         UsageError: if an argument is out of range.
-
     """
 
     def __init__(self, patience: int = 3, monitor: str = "valid_loss", min_delta: float = 0.0) -> None:
@@ -44,7 +43,6 @@ class EarlyStopping(Callback):
 
         Raises:
             UsageError: if the figure is not measured in this training.
-
         """
         row = state.history[-1]
         if row[self.monitor] is None:

@@ -26,7 +26,6 @@ def make_engine(device: str = "auto", precision: str = "32-true") -> Fabric:
 
     Raises:
         UsageError: if the device is not there, or cannot compute in that precision.
-
     """
     kind, _, index = device.partition(":")
     there = {

@@ -98,7 +98,6 @@ def fit(
         TrainingError: if the loss is no longer a finite number.
         DataError: if a label is out of range, or there are no batches.
         UsageError: if the scheduler needs a validation loss and there is no ``valid_loader``.
-
     """
     if isinstance(state.scheduler, lr_scheduler.ReduceLROnPlateau) and valid_loader is None:
         raise UsageError("ReduceLROnPlateau follows the validation loss: give a validation loader.")

@@ -53,7 +53,6 @@ def lr_range_test(
 
     Raises:
         UsageError: if an argument is out of its range.
-
     """
     start_lr = float(optimizer.param_groups[0]["lr"])
     if step_mode not in ("exp", "linear"):

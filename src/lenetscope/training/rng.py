@@ -22,7 +22,6 @@ def capture(loader: Any = None) -> dict[str, Any]:
 
     Returns:
         Tensors, numbers, lists and tuples only.
-
     """
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
     state: dict[str, Any] = {

@@ -40,7 +40,6 @@ class TrainState:
         rng: the random streams as training left them, see `training.rng`; None before it began.
         epoch_rng: the streams as they were when the epoch under way began.
         is_main: whether this process is the one that writes.
-
     """
 
     model: nn.Module
@@ -87,7 +86,6 @@ class TrainState:
         Raises:
             CheckpointError: if it is the state of another optimizer, or only one of the two has a
                 schedule of the learning rate.
-
         """
         mine, theirs = type(self.optimizer).__name__, state["optimizer_kind"]
         if mine != theirs:

@@ -21,7 +21,6 @@ def make_writer(name: str, folder: str | Path = "runs") -> "SummaryWriter":
 
     Raises:
         UsageError: if TensorBoard is not installed.
-
     """
     try:
         from torch.utils.tensorboard.writer import SummaryWriter

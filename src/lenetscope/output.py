@@ -1,0 +1,81 @@
+"""What the commands print for people, as text.
+
+In: results. Out: lines.
+"""
+
+from collections.abc import Iterable
+
+from lenetscope.architecture import Architecture
+from lenetscope.evaluation import Scores
+from lenetscope.insight import LayerRow
+from lenetscope.runs import Run
+
+
+def beginning(arch: Architecture, run: Run) -> str:
+    """Say what is about to be trained, and where it will lie."""
+    recipe, splits = arch.recipe, arch.splits
+    assert recipe is not None
+    assert splits is not None
+    train, valid = len(splits.train.labels), len(splits.valid.labels)
+    return (
+        f"recipe {recipe.name}: {arch.count_parameters():,} parameters, {train:,} training and "
+        f"{valid:,} validation images, {recipe.epochs} epochs on {arch.device} in {recipe.precision}\n"
+        f"run: {run.path}"
+    )
+
+
+def ending(arch: Architecture, run: Run, scores: Scores) -> str:
+    """Say how the training went, and what to type next."""
+    seconds = sum(row["train_seconds"] for row in arch.history)
+    return "\n".join(
+        [
+            f"run       {run.path}",
+            f"accuracy  {_accuracy(scores)}",
+            f"training  {seconds:.0f} s for {arch.total_epochs} epochs",
+            f"next      lenetscope inspect {run.path}     see its filters and feature maps",
+            f"          lenetscope evaluate {run.path}    see who is taken for whom",
+        ]
+    )
+
+
+def scores_table(scores: Scores) -> str:
+    """Return all figures of an evaluation, with the confusion matrix."""
+    lines = [
+        f"images    {scores.n:,}",
+        f"errors    {scores.errors:,}",
+        f"accuracy  {_accuracy(scores)}",
+        f"loss      {scores.loss:.4f}",
+        "",
+        "class          n  precision  recall      F1",
+    ]
+    for row in scores.per_class():
+        shares = "  ".join(f"{_percent(row[key]):>8}" for key in ("precision", "recall", "f1"))
+        lines.append(f"{row['class']:9} {row['n']:6,}  {shares}")
+    lines += ["", "true \\ predicted"]
+    longest = max(len(str(scores.confusion.max())), *(len(name) for name in scores.classes))
+    width = max(5, longest + 1)
+    lines.append(" " * width + "".join(f"{name:>{width}}" for name in scores.classes))
+    for name, counts in zip(scores.classes, scores.confusion.tolist(), strict=True):
+        lines.append(f"{name:>{width}}" + "".join(f"{count or '.':>{width}}" for count in counts))
+    return "\n".join(lines)
+
+
+def layers_table(rows: Iterable[LayerRow], parameters: int) -> str:
+    """Return a line a layer, and the sum of the parameters."""
+    lines = [
+        f"{row.name:12} {row.kind:12} {'x'.join(map(str, row.shape)):>12} {row.parameters:>10,}"
+        for row in rows
+    ]
+    return "\n".join([*lines, f"{'parameters':38} {parameters:>10,}"])
+
+
+def _accuracy(scores: Scores) -> str:
+    low, high = scores.accuracy_interval
+    return (
+        f"{100 * scores.accuracy:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f}, "
+        f"{scores.errors} errors in {scores.n:,})"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
