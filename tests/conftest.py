@@ -42,15 +42,19 @@ def bars(count: int, seed: int, classes: int = 3) -> tuple[np.ndarray, np.ndarra
     return images, labels
 
 
-@pytest.fixture(scope="session")
-def idx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of four IDX files: 60 training and 23 test images of three classes."""
-    folder = tmp_path_factory.mktemp("idx")
-    for part, count, seed in (("train", 60, 1), ("t10k", 23, 2)):
+def write_bars(folder: Path, train: int, test: int) -> Path:
+    """Write so many images with bars, and their labels, as the four IDX files of a folder."""
+    for part, count, seed in (("train", train, 1), ("t10k", test, 2)):
         images, labels = bars(count, seed)
         write_idx(folder / f"{part}-images-idx3-ubyte", images)
         write_idx(folder / f"{part}-labels-idx1-ubyte", labels)
     return folder
+
+
+@pytest.fixture(scope="session")
+def idx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four IDX files: 60 training and 23 test images of three classes."""
+    return write_bars(tmp_path_factory.mktemp("idx"), 60, 23)
 
 
 @pytest.fixture(scope="session", autouse=True)

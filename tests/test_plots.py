@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 
 from lenetscope import plots
 from lenetscope.errors import DataError
@@ -75,6 +76,11 @@ def test_outputs_of_any_shape_and_with_few_labels() -> None:
     assert [ax.get_title() for ax in figure.axes[:2]] == ["true a", "image 1"]
     assert (figure.get_size_inches() <= plots.MAX_SIDE).all()
     figure.draw_without_rendering()
+    binary = plots.outputs(
+        {"a": np.ones((3, 2))}, torch.tensor([[1.0], [0.0], [1.0]]), np.array([1, 1, 1])
+    )
+    titles = [ax.get_title() for ax in binary.axes[:3]]
+    assert titles == ["true 1\npredicted 1", "true 0\npredicted 1", "true 1\npredicted 1"]
     for nothing in ({}, {"a": np.ones((0, 3))}):
         with pytest.raises(DataError, match="nothing to draw"):
             plots.outputs(nothing)

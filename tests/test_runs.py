@@ -8,7 +8,7 @@ import torch
 
 from lenetscope import Architecture, Recipe, Run
 from lenetscope.datasets import load
-from lenetscope.errors import CheckpointError, RecipeError, RunError, UsageError
+from lenetscope.errors import CheckpointError, RecipeError, RunError, StorageError, UsageError
 from lenetscope.runs import RunWriter
 
 FILES = [
@@ -72,6 +72,14 @@ def test_names_are_never_taken_twice(
         Run.create(recipe, splits, {}, tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    recipe: Recipe, idx_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=f"cannot make a run folder in {tmp_path}/file: "):
+        Run.create(recipe, load(recipe, idx_folder), {}, tmp_path / "file" / "run")
 
 
 def test_what_is_no_run_is_told(run: Run, tmp_path: Path) -> None:

@@ -265,8 +265,12 @@ def _title(
     return "\n".join(lines), true is not None and said is not None and true != said
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") and getattr(value, "size", 2) != 0 else value
+def _plain(value: Any) -> str:
+    """Return a label as text, also if it comes as an array or tensor of one number."""
+    numbers = np.asarray(value).reshape(-1)
+    if len(numbers) != 1 or numbers.dtype.kind not in "biuf":
+        return str(value)
+    return f"{numbers.item():g}"
 
 
 def _tiles(values: Array) -> tuple[Array, int]:

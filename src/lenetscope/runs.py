@@ -126,8 +126,11 @@ class Run:
             write_json(run.config_file, config)
             write_json(run.environment_file, environment)
             target = _take_name(aside, parent, recipe.name, path)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(aside, ignore_errors=True)
+            if isinstance(error, StorageError) and error.__cause__ is not None:
+                why = getattr(error.__cause__, "strerror", None) or error
+                raise StorageError(f"cannot make a run folder in {parent}: {why}.") from error
             raise
         return cls(target)
 

@@ -8,18 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import bars, write_idx
+from conftest import write_bars
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """333 training and 1,501 test images."""
-    folder = tmp_path_factory.mktemp("idx")
-    for part, count, seed in (("train", 333, 1), ("t10k", 1501, 2)):
-        images, labels = bars(count, seed)
-        write_idx(folder / f"{part}-images-idx3-ubyte", images)
-        write_idx(folder / f"{part}-labels-idx1-ubyte", labels)
-    return folder
+    return write_bars(tmp_path_factory.mktemp("idx"), 333, 1501)
 
 
 def train(folder: Path, where: Path, processes: int, batch_size: int) -> dict:

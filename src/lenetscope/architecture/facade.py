@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torchvision.transforms import v2
 
 from lenetscope import datasets, plots
@@ -64,23 +63,11 @@ class Architecture(Trainable):
         UsageError: if the device is not there.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        loss_fn: Callable[..., Tensor],
-        optimizer: Optimizer,
-        *,
-        device: str = "auto",
-        precision: str = "32-true",
-        classes: Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(model, loss_fn, optimizer, device=device, precision=precision)
-        self.classes = tuple(classes) if classes else None
-        self.test_loader: Any = None
-        self.recipe: Recipe | None = None
-        self.splits: Splits | None = None
-        self.image_shape: tuple[int, int, int] | None = None
-        self._preprocess: Preprocess | None = None
+    test_loader: Any = None
+    recipe: Recipe | None = None
+    splits: Splits | None = None
+    image_shape: tuple[int, int, int] | None = None
+    _preprocess: Preprocess | None = None
 
     @classmethod
     def from_recipe(

@@ -39,6 +39,7 @@ class Trainable(Looking):
         optimizer: over the model's parameters.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         precision: as Lightning Fabric names it, such as ``"32-true"`` or ``"bf16-mixed"``.
+        classes: names of the K classes; by default ``"0"``, ``"1"`` and so on.
 
     Raises:
         UsageError: if the device is not there.
@@ -52,8 +53,10 @@ class Trainable(Looking):
         *,
         device: str = "auto",
         precision: str = "32-true",
+        classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__(model)
+        self.classes = tuple(classes) if classes else None
         self.loss_fn = loss_fn
         self.train_loader: Any = None
         self.val_loader: Any = None
