@@ -1,5 +1,6 @@
 """Programs in the manner of the ancestor's book: only the import differs."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -299,3 +300,60 @@ def test_a_model_with_auxiliary_outputs() -> None:
     sbs.set_loaders(DataLoader(data, batch_size=10, shuffle=True), DataLoader(data, batch_size=10))
     sbs.train(10)
     assert sbs.history[-1]["train_accuracy"] == sbs.history[-1]["valid_accuracy"] == 1
+
+
+INTERFACE = {
+    "set_loaders": "train_loader, val_loader=None",
+    "set_tensorboard": "name, folder='runs'",
+    "set_seed": "seed=42",
+    "set_optimizer": "optimizer",
+    "to": "device",
+    "train": "n_epochs, seed=42",
+    "save_checkpoint": "filename",
+    "load_checkpoint": "filename",
+    "predict": "x",
+    "plot_losses": "",
+    "add_graph": "",
+    "count_parameters": "",
+    "visualize_filters": "layer_name",
+    "attach_hooks": "layers_to_hook, hook_fn=None",
+    "remove_hooks": "",
+    "visualize_outputs": "layers, n_images=10, y=None, yhat=None",
+    "correct": "x, y, threshold=0.5",
+    "loader_apply": "loader, func, reduce='sum'",
+    "statistics_per_channel": "images, labels",
+    "make_normalizer": "loader",
+    "lr_range_test": "data_loader, end_lr, num_iter=100, step_mode='exp', alpha=0.05, ax=None",
+    "capture_gradients": "layers_to_hook",
+    "capture_parameters": "layers_to_hook",
+    "set_lr_scheduler": "scheduler",
+    "set_clip_grad_value": "clip_value",
+    "set_clip_grad_norm": "max_norm, norm_type=2",
+    "set_clip_backprop": "clip_value",
+    "remove_clip": "",
+}
+"""Every method of the ancestor, and its arguments."""
+
+
+@pytest.mark.parametrize("name", INTERFACE)
+def test_every_method_has_the_ancestors_arguments(name: str) -> None:
+    mine = [
+        parameter
+        for parameter in inspect.signature(getattr(StepByStep, name)).parameters.values()
+        if parameter.name != "self" and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    theirs = [argument.partition("=") for argument in INTERFACE[name].split(", ") if argument]
+    assert [p.name for p in mine] == [argument for argument, _, _ in theirs]
+    for parameter, (_, _, default) in zip(mine, theirs, strict=True):
+        if default:
+            assert repr(parameter.default) == default
+
+
+def test_moving_to_a_device_takes_the_optimizers_moments_along(regression) -> None:
+    sbs = linear(regression)
+    sbs.set_optimizer(optim.Adam(sbs.model.parameters(), lr=0.05))
+    sbs.train(1)
+    sbs.to("cpu")
+    sbs.train(1)
+    assert sbs.device.type == "cpu"
+    assert len(sbs.losses) == 2
