@@ -1,6 +1,7 @@
 """The command line: what it prints where, its exit statuses, and what it says when typed wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import lenetscope
@@ -248,8 +251,6 @@ def test_a_full_disk_ends_with_the_last_checkpoint_intact(
 def test_other_data_or_another_version_is_refused(
     cli: Cli, run: Path, idx_folder: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     copy = tmp_path / "data"
     shutil.copytree(idx_folder, copy)
     labels = copy / "t10k-labels-idx1-ubyte"
@@ -271,6 +272,31 @@ def test_other_data_or_another_version_is_refused(
         status, _, err = cli(*words)
         assert status == 1
         assert "is a run folder of format 99" in err
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(
+        ["config.json", "recipe.toml", "environment.json", "history.jsonl", "weights.safetensors"]
+    ),
+    keep=st.floats(0, 1),
+    tail=st.binary(max_size=20) | st.text(max_size=20).map(str.encode),
+)
+def test_a_damaged_run_folder_is_told_in_one_line(
+    cli: Cli, run: Path, idx_folder: Path, tmp_path: Path, name: str, keep: float, tail: bytes
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(run, copy)
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[: int(keep * len(content))] + tail)
+    status, out, err = cli("evaluate", copy, "--data-dir", idx_folder)
+    if status:
+        assert out == ""
+        assert err.startswith("lenetscope: ")
+        assert err.count("\n") == 1
+    else:
+        assert "accuracy" in out
 
 
 def python(*words: str, **options: object) -> subprocess.CompletedProcess[str]:

@@ -94,7 +94,7 @@ def test_what_is_no_run_is_told(run: Run, tmp_path: Path) -> None:
         RunError, match="is a run folder of format 2; this version of lenetscope reads format 1"
     ):
         Run.open(run.path)
-    for text in ("{", "[]"):
+    for text in ("{", "[]", '{"format": 1}', json.dumps(config | {"image_shape": [1, "28", 28]})):
         run.config_file.write_text(text)
         with pytest.raises(RunError, match=r"config.json"):
             Run.open(run.path)

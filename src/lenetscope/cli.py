@@ -345,7 +345,8 @@ def _save_on_interrupt() -> Iterator[Callable[[], bool]]:
         asked = True
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            _note("stopping after this step; Ctrl-C again stops at once, without saving.")
+            if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+                _note("stopping after this step; Ctrl-C again stops at once, without saving.")
 
     before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -13,6 +13,7 @@ file is written aside, flushed and renamed, and the folder itself appears with i
     figures/              pictures
 """
 
+import itertools
 import json
 import platform
 import secrets
@@ -158,9 +159,19 @@ class Run:
         """Return what ``config.json`` says.
 
         Raises:
-            RunError: if it cannot be read.
+            RunError: if it cannot be read, or lacks something.
         """
-        return _read_json(self.config_file)
+        config = _read_json(self.config_file)
+        shape, classes = config.get("image_shape"), config.get("classes")
+        if config.get("format") == FORMAT and not (
+            isinstance(shape, list)
+            and len(shape) == 3
+            and all(type(side) is int and side > 0 for side in shape)
+            and isinstance(classes, list)
+            and len(classes) > 1
+        ):
+            raise RunError(f"{self.config_file} is damaged: its image_shape or classes make no sense.")
+        return config
 
     def environment(self) -> dict[str, Any]:
         """Return what ``environment.json`` says.
@@ -302,28 +313,30 @@ def environment(
 
 def _take_name(aside: Path, parent: Path, name: str, path: Path | None) -> Path:
     """Give the finished folder its name; two processes never get the same one."""
-    number = 1
-    while True:
+    for number in itertools.count(1):
         target = path or parent / f"{name}-{number}"
-        try:
-            if target.exists() and any(target.iterdir()):
-                raise FileExistsError
-            aside.rename(target)
-        except (FileExistsError, NotADirectoryError):
-            taken = True
-        except OSError as error:
-            if not target.exists():
-                raise StorageError(f"cannot write {target}: {error.strerror}.") from error
-            taken = True
-        else:
+        if _renamed(aside, target):
             sync_folder(parent)
-            return target
-        if path and taken:
+            break
+        if path:
             raise RunError(
                 f"{path} exists already and is not overwritten. Go on with it by --resume {path}, or "
                 "choose another --run-dir."
             )
-        number += 1
+    return target
+
+
+def _renamed(aside: Path, target: Path) -> bool:
+    """Rename a folder, if the new name is free or that of an empty folder."""
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        return False
+    try:
+        aside.rename(target)
+    except OSError as error:
+        if target.exists():  # another process was quicker
+            return False
+        raise StorageError(f"cannot write {target}: {error.strerror}.") from error
+    return True
 
 
 def _nearby(path: Path) -> str:
@@ -331,8 +344,8 @@ def _nearby(path: Path) -> str:
     parent = path.parent if path.parent.is_dir() else Path("runs")
     if not parent.is_dir():
         return ""
-    runs = sorted(p for p in parent.iterdir() if (p / "recipe.toml").exists())
-    return f"; there are: {', '.join(map(str, runs[:8]))}" if runs else ""
+    runs = sorted(parent.glob("[!.]*/recipe.toml"))
+    return f"; there are: {', '.join(str(file.parent) for file in runs[:8])}" if runs else ""
 
 
 def _read_json(path: Path) -> dict[str, Any]:
