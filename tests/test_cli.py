@@ -211,6 +211,22 @@ def test_a_resumed_run_keeps_its_recipe_and_a_finished_one_is_done(cli: Cli, run
     assert "exists already and is not overwritten" in err
 
 
+def test_an_unfinished_run_is_evaluated_and_called_so(cli: Cli, run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    rows = (copy / "history.jsonl").read_text().splitlines(keepends=True)
+    (copy / "history.jsonl").write_text("".join(rows[:2]))
+    status, out, err = cli("evaluate", copy)
+    assert status == 0
+    assert "images    23" in out
+    assert "is unfinished: these are its weights after epoch 2 of 3" in err
+    (copy / "weights.safetensors").unlink()
+    status, _, err = cli("evaluate", copy)
+    assert status == 1
+    assert "has no weights yet: its first epoch was not finished." in err
+    assert f"lenetscope train --resume {copy}" in err
+
+
 def test_a_loss_that_is_no_number_leaves_the_last_checkpoint(
     cli: Cli, idx_folder: Path, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from conftest import SmallCNN, same_weights
 from lenetscope import Architecture, Callback, Recipe
@@ -148,6 +149,41 @@ def test_a_checkpoint_from_the_middle_of_an_epoch_is_exact(make_arch: Make, tmp_
     again.train(2, progress=False)
     assert same_weights(again.model, whole.model)
     assert again.losses == whole.losses
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_random_transforms_go_on_exactly_too(
+    make_arch: Make, digits, tmp_path: Path, workers: int
+) -> None:
+    """Noise drawn while images are read: in this process, or in worker processes."""
+
+    class Noisy(Dataset):
+        def __len__(self) -> int:
+            return 40
+
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+            return digits[0][index] + torch.rand(1, 10, 10), digits[1][index]
+
+    def make() -> Architecture:
+        arch = make_arch()
+        sampler = WeightedRandomSampler([1.0] * 40, 40, generator=torch.Generator())
+        options = {"multiprocessing_context": "fork"} if workers else {}
+        arch.set_loaders(
+            DataLoader(Noisy(), batch_size=8, sampler=sampler, num_workers=workers, **options)
+        )
+        return arch
+
+    class Saves(Callback):
+        def on_checkpoint(self, state) -> None:
+            if (state.epoch, state.step) == (1, 2):
+                whole.save_checkpoint(tmp_path / "middle.pt")
+
+    whole = make()
+    whole.train(3, callbacks=[Saves()], progress=False, checkpoint_steps=2)
+    again = make()
+    again.load_checkpoint(tmp_path / "middle.pt")
+    again.train(2, progress=False)
+    assert same_weights(again.model, whole.model)
 
 
 def test_what_cannot_be_done_is_told(make_arch: Make) -> None:

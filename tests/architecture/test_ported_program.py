@@ -1,6 +1,7 @@
 """Programs in the manner of the ancestor's book: only the import differs."""
 
 import inspect
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -258,6 +259,12 @@ def test_statistics_per_channel() -> None:
     assert StepByStep.loader_apply(loader, lambda x, y: x.sum(), reduce=None).shape == (2,)
     with pytest.raises(UsageError, match="reduce must be"):
         StepByStep.loader_apply(loader, lambda x, y: x.sum(), reduce="max")
+
+
+def test_tensorboard_that_is_not_installed_is_told(regression, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    with pytest.raises(UsageError, match=r"pip install 'lenetscope\[tensorboard\]'"):
+        linear(regression).set_tensorboard("x")
 
 
 def test_set_seed_seeds_the_sampler_too(regression) -> None:
