@@ -88,9 +88,7 @@ def test_a_reused_layer_is_indexed_by_call() -> None:
 
 def test_outputs_do_not_grow_without_bound(make_arch: Make) -> None:
     arch = make_arch()
-    arch.attach_hooks(["conv1"])
-    assert arch._hooks is not None
-    arch._hooks.budget.size = 3 * 4 * 100 * 4  # three images of 4 maps of 10x10 in float32
+    arch.attach_hooks(["conv1"], max_bytes=3 * 4 * 100 * 4)  # three images: 4 maps of 10x10, float32
     with pytest.warns(UserWarning, match="recording stopped"):
         for _ in range(5):
             arch.predict(torch.rand(1, 1, 10, 10))

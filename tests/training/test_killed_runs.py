@@ -143,7 +143,7 @@ def test_interrupted_once_it_saves_and_says_how_to_go_on(
 ) -> None:
     run = tmp_path / "run"
     process = trainings.start(run)
-    while not (run / "checkpoint.pt").exists():
+    while not (run / "checkpoint.pt").exists() and process.is_alive():
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGINT)
     process.join()

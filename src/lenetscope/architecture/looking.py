@@ -66,19 +66,24 @@ class Looking:
         return plots.outputs(seen, y, yhat)
 
     def attach_hooks(
-        self, layers_to_hook: str | Sequence[str], hook_fn: Callable[..., Any] | None = None
+        self,
+        layers_to_hook: str | Sequence[str],
+        hook_fn: Callable[..., Any] | None = None,
+        *,
+        max_bytes: int = insight.DEFAULT_BUDGET,
     ) -> None:
         """Record what layers put out at each forward pass, in place of layers hooked before.
 
         Args:
             layers_to_hook: exact names.
             hook_fn: called in place of recording, with (layer, inputs, outputs).
+            max_bytes: when the next values would go past it, recording stops with a warning.
 
         Raises:
             LayerError: if there is no such layer; hooks attached before are then still there.
         """
         if hook_fn is None:
-            hooks: Any = insight.Capture(self.model, layers_to_hook)
+            hooks: Any = insight.Capture(self.model, layers_to_hook, max_bytes)
         else:
             hooks = insight.CustomHooks(self.model, layers_to_hook, hook_fn)
         if self._hooks:
@@ -93,16 +98,22 @@ class Looking:
             return {name: self._hooks.outputs(name) for name in self._hooks.names}
         return self._custom
 
-    def capture_gradients(self, layers_to_hook: str | Sequence[str]) -> None:
+    def capture_gradients(
+        self, layers_to_hook: str | Sequence[str], *, max_bytes: int = insight.DEFAULT_BUDGET
+    ) -> None:
         """Record the gradients of layers' parameters at each backward pass, in `gradients`."""
-        self._record("gradients", layers_to_hook)
+        self._record("gradients", layers_to_hook, max_bytes)
 
-    def capture_parameters(self, layers_to_hook: str | Sequence[str]) -> None:
+    def capture_parameters(
+        self, layers_to_hook: str | Sequence[str], *, max_bytes: int = insight.DEFAULT_BUDGET
+    ) -> None:
         """Record the parameters of layers at each forward pass, in `parameters`."""
-        self._record("parameters", layers_to_hook)
+        self._record("parameters", layers_to_hook, max_bytes)
 
-    def _record(self, what: str, layers: str | Sequence[str]) -> None:
-        record = insight.ParameterRecord(self.model, layers, gradients=what == "gradients")
+    def _record(self, what: str, layers: str | Sequence[str], max_bytes: int) -> None:
+        record = insight.ParameterRecord(
+            self.model, layers, gradients=what == "gradients", max_bytes=max_bytes
+        )
         if what in self._records:
             self._records[what].remove()
         self._records[what] = record
