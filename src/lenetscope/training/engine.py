@@ -5,6 +5,8 @@ that has joined its processes. One process on one device needs no launcher; seve
 ``torchrun``, and talk over gloo on CPUs and NCCL on GPUs.
 """
 
+import atexit
+import functools
 import os
 import warnings
 from collections.abc import Callable
@@ -52,9 +54,25 @@ def make_engine(device: str = "auto", precision: str = "32-true") -> Fabric:
             precision=precision,  # type: ignore[arg-type]
         )
         fabric.launch()
+    if processes > 1:
+        _leave_at_exit()
     if fabric.device.type == "cuda":  # the same seed gives the same weights
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     return fabric
+
+
+@functools.cache
+def _leave_at_exit() -> None:
+    """Leave the group of processes before the interpreter ends.
+
+    Fabric does so for NCCL alone; gloo's threads abort a process that ends while they run.
+    """
+
+    def leave() -> None:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+    atexit.register(leave)
 
 
 def forward(fabric: Fabric, model: nn.Module) -> Callable[[Any], Any]:
