@@ -135,14 +135,25 @@ def test_an_interrupted_epoch_goes_on_where_it_stopped(make_arch: Make) -> None:
     assert broken.losses == whole.losses
 
 
-def test_a_checkpoint_from_the_middle_of_an_epoch_is_exact(make_arch: Make, tmp_path: Path) -> None:
-    class Saves(Callback):
-        def on_checkpoint(self, state) -> None:
-            if (state.epoch, state.step) == (1, 2):
-                whole.save_checkpoint(tmp_path / "middle.pt")
+class SavesInTheMiddle(Callback):
+    """Saves after the second step of the second epoch."""
 
+    def __init__(self, arch: Architecture, path: Path) -> None:
+        self.arch, self.path = arch, path
+
+    def on_checkpoint(self, state) -> None:
+        if (state.epoch, state.step) == (1, 2):
+            self.arch.save_checkpoint(self.path)
+
+
+def test_a_checkpoint_from_the_middle_of_an_epoch_is_exact(make_arch: Make, tmp_path: Path) -> None:
     whole = make_arch()
-    whole.train(3, callbacks=[Saves()], progress=False, checkpoint_steps=2)
+    whole.train(
+        3,
+        callbacks=[SavesInTheMiddle(whole, tmp_path / "middle.pt")],
+        progress=False,
+        checkpoint_steps=2,
+    )
     again = make_arch()
     again.load_checkpoint(tmp_path / "middle.pt")
     assert (again.total_epochs, again.state.step) == (1, 2)
@@ -173,17 +184,30 @@ def test_random_transforms_go_on_exactly_too(
         )
         return arch
 
-    class Saves(Callback):
-        def on_checkpoint(self, state) -> None:
-            if (state.epoch, state.step) == (1, 2):
-                whole.save_checkpoint(tmp_path / "middle.pt")
-
     whole = make()
-    whole.train(3, callbacks=[Saves()], progress=False, checkpoint_steps=2)
+    whole.train(
+        3,
+        callbacks=[SavesInTheMiddle(whole, tmp_path / "middle.pt")],
+        progress=False,
+        checkpoint_steps=2,
+    )
     again = make()
     again.load_checkpoint(tmp_path / "middle.pt")
     again.train(2, progress=False)
     assert same_weights(again.model, whole.model)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+def test_every_method_heeds_the_precision(make_arch: Make, digits, precision: str) -> None:
+    arch = make_arch(precision=precision)
+    seen = []
+    arch.model.conv1.register_forward_hook(lambda _m, _i, out: seen.append(out.dtype))
+    arch.train(1, progress=False)
+    arch.predict(digits[0])
+    arch.correct(*digits)
+    arch.evaluate()
+    arch.lr_range_test(arch.train_loader, 0.1, num_iter=3)
+    assert set(seen) == {torch.bfloat16 if precision == "bf16-mixed" else torch.float64}
 
 
 def test_what_cannot_be_done_is_told(make_arch: Make) -> None:

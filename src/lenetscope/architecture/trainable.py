@@ -261,6 +261,7 @@ class Trainable(Looking):
         tracking = lr_range_test(
             self.model, self.optimizer, self.loss_fn, data_loader, end_lr=end_lr,
             num_iter=num_iter, step_mode=step_mode, alpha=alpha, device=self.device,
+            forward=engine.forward(self.fabric, self.model),
         )  # fmt: skip
         return tracking, plots.lr_range(tracking, step_mode, ax)
 

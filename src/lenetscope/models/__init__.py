@@ -2,7 +2,7 @@
 
 from lenetscope.models.lenet import LeNet
 from lenetscope.models.mlp import MLP
-from lenetscope.models.mode import eval_mode
+from lenetscope.models.mode import eval_mode, in_mode
 from lenetscope.models.table import MODELS, build
 
-__all__ = ["MLP", "MODELS", "LeNet", "build", "eval_mode"]
+__all__ = ["MLP", "MODELS", "LeNet", "build", "eval_mode", "in_mode"]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lenetscope.errors import UsageError
+from lenetscope.models import in_mode
 from lenetscope.training import rng
 
 DIVERGED = 4.0
@@ -33,6 +34,7 @@ def lr_range_test(
     num_iter: int = 100,
     step_mode: str = "exp",
     alpha: float = 0.05,
+    forward: Callable[[Any], Any] | None = None,
     device: torch.device | str = "cpu",
 ) -> dict[str, list[float]]:
     """Train for a few steps at a rate that grows from the optimizer's own to ``end_lr``.
@@ -46,6 +48,7 @@ def lr_range_test(
         num_iter: steps, at least 2.
         step_mode: ``"exp"`` (equal ratios between rates) or ``"linear"`` (equal differences).
         alpha: weight of the newest loss in the smoothed one, above 0 and at most 1.
+        forward: what to call in place of ``model``, such as the engine's precision around it.
         device: where the model is.
 
     Returns:
@@ -70,14 +73,14 @@ def lr_range_test(
             return start_lr + (end_lr - start_lr) * part
         return float(start_lr * (end_lr / start_lr) ** part)
 
+    call = forward or model
     tracking: dict[str, list[float]] = {"lr": [], "loss": []}
     with _untouched(model, optimizer, loader):
-        model.train()
         for iteration, (inputs, labels) in zip(range(num_iter), _again_and_again(loader), strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = rate(iteration)
             optimizer.zero_grad()
-            loss = loss_fn(model(inputs.to(device)), labels.to(device))
+            loss = loss_fn(call(inputs.to(device)), labels.to(device))
             value = loss.item()
             smooth = tracking["loss"]
             value = alpha * value + (1 - alpha) * smooth[-1] if smooth else value
@@ -94,13 +97,12 @@ def lr_range_test(
 
 @contextmanager
 def _untouched(model: nn.Module, optimizer: Optimizer, loader: Any) -> Iterator[None]:
-    """Restore weights, buffers, gradients, modes, optimizer and random streams at the end."""
+    """Be in training mode; restore all that this and a few steps of training change at the end."""
     weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
     gradients = [parameter.grad for parameter in model.parameters()]
-    modes = [(module, module.training) for module in model.modules()]
     moments = copy.deepcopy(optimizer.state_dict())
     try:
-        with rng.isolated(loader):
+        with rng.isolated(loader), in_mode(model, training=True):
             for parameter in model.parameters():
                 parameter.grad = None
             yield
@@ -109,8 +111,6 @@ def _untouched(model: nn.Module, optimizer: Optimizer, loader: Any) -> Iterator[
         optimizer.load_state_dict(moments)
         for parameter, gradient in zip(model.parameters(), gradients, strict=True):
             parameter.grad = gradient
-        for module, mode in modes:
-            module.training = mode
 
 
 def _again_and_again(loader: Iterable[Any]) -> Iterable[Any]:
