@@ -53,7 +53,7 @@ def _overrides_class() -> Any:
                 help=text,
                 group=_recipe_flags,
                 show_default=False,
-                negative="",
+                negative=None if kind is bool else "",
                 consume_multiple=True,
             ),
         ]

@@ -19,7 +19,8 @@ def beginning(arch: Architecture, run: Run) -> str:
     train, valid = len(splits.train.labels), len(splits.valid.labels)
     return (
         f"recipe {recipe.name}: {arch.count_parameters():,} parameters, {train:,} training and "
-        f"{valid:,} validation images, {recipe.epochs} epochs on {arch.device} in {recipe.precision}\n"
+        f"{valid:,} validation images, {_epochs(recipe.epochs)} on {arch.device} in "
+        f"{arch.precision}\n"
         f"run: {run.path}"
     )
 
@@ -31,11 +32,15 @@ def ending(arch: Architecture, run: Run, scores: Scores) -> str:
         [
             f"run       {run.path}",
             f"accuracy  {_accuracy(scores)}",
-            f"training  {seconds:.0f} s for {arch.total_epochs} epochs",
+            f"training  {seconds:.{0 if seconds >= 10 else 1}f} s for {_epochs(arch.total_epochs)}",
             f"next      lenetscope inspect {run.path}     see its filters and feature maps",
             f"          lenetscope evaluate {run.path}    see who is taken for whom",
         ]
     )
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
 def scores_table(scores: Scores) -> str:

@@ -17,7 +17,8 @@ from lenetscope.errors import RecipeError, StorageError, listed, unknown
 from lenetscope.files import write_text
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"]
+MemoryFormat = Literal["auto", "channels_last", "contiguous"]
 PRECISION_SHORT_FORMS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
 
 
@@ -44,12 +45,17 @@ class Recipe:
     )
     mean: tuple[float, ...] = _field("subtracted from pixels in [0, 1], one number a channel")
     std: tuple[float, ...] = _field("what the result is divided by, one number a channel")
+    augmentation: str = _field("name of a registered augmentation of the training images")
     model: str = _field("name of a registered network")
     dropout: float = _field("probability of dropping a unit of the last hidden layer", least=0, most=1)
     loss: str = _field("name of a registered loss")
+    label_smoothing: float = _field(
+        "share of the target spread evenly over all classes while training", least=0, most=0.5
+    )
     optimizer: str = _field("name of a registered optimizer")
     lr: float = _field("learning rate", above=0)
     momentum: float = _field("momentum; the first beta of Adam", least=0, most=1)
+    beta2: float = _field("second beta of Adam; SGD has none", least=0, most=0.999999)
     weight_decay: float = _field("weight decay", least=0)
     schedule: str = _field("name of a registered schedule of the learning rate")
     batch_size: int = _field("images a step, over all processes together", least=1)
@@ -57,6 +63,9 @@ class Recipe:
     seed: int = _field("seed of initial weights, order and dropout", least=0, most=2**32 - 1)
     device: Device = _field("where to compute")
     precision: Precision = _field("number format of the arithmetic, as Lightning Fabric names it")
+    memory_format: MemoryFormat = _field("order of a batch's numbers in memory, as torch names it")
+    threads: int = _field("threads that compute; 0: one a core", least=0, most=1024)
+    compile: bool = _field("train the network compiled by TorchInductor")
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -116,7 +125,7 @@ def names() -> list[str]:
     """Return the names of the recipes that ship with the package.
 
     >>> names()
-    ['seed']
+    ['fast', 'seed']
     """
     return sorted(p.name.removesuffix(".toml") for p in _folder().iterdir() if p.name.endswith(".toml"))
 
@@ -162,6 +171,10 @@ def _checked(item: "dataclasses.Field[Any]", value: Any) -> Any:
         value = PRECISION_SHORT_FORMS.get(str(value), value) if key == "precision" else value
         if value not in allowed:
             raise RecipeError(unknown(key, str(value), allowed))
+        return value
+    if wanted is bool:
+        if not isinstance(value, bool):
+            raise RecipeError(f"'{key}' must be true or false, not {value!r}.")
         return value
     if wanted is str:
         if not isinstance(value, str):
@@ -217,6 +230,8 @@ def _toml(value: Any) -> str:
             )
             + '"'
         )
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(_toml(v) for v in value)}]"
     return repr(value)

@@ -290,10 +290,8 @@ class RunWriter(Callback):
         write_bytes(self.run.weights_file, safetensors_bytes(weights, metadata))
 
 
-def environment(
-    splits: Splits, data_dir: Path | None, device: torch.device, precision: str, processes: int
-) -> dict[str, Any]:
-    """Return what a result may depend on besides its recipe, as plain values."""
+def environment(splits: Splits, data_dir: Path | None) -> dict[str, Any]:
+    """Return the machine, the software, the command and the data of a run, as plain values."""
     packages = ("lenetscope", "torch", "torchvision", "lightning-fabric", "numpy")
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -303,9 +301,6 @@ def environment(
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
-        "device": str(device),
-        "precision": precision,
-        "processes": processes,
         "data_dir": str(data_dir.resolve()) if data_dir else None,
         "data": splits.checksums,
     }

@@ -13,24 +13,27 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torchvision.transforms import v2
 
 from lenetscope import datasets, plots
 from lenetscope.architecture.trainable import Trainable
-from lenetscope.datasets import BatchLoader, LabelledImages, Preprocess, Splits, statistics
+from lenetscope.datasets import AUGMENTATIONS, BatchLoader, Preprocess, Splits, statistics
 from lenetscope.errors import DataError, UsageError
 from lenetscope.evaluation import Scores, evaluate, predicted_classes, probabilities
 from lenetscope.evaluation.predictions import main_output
-from lenetscope.models import build, eval_mode
+from lenetscope.models import build, eval_mode, memory_format
 from lenetscope.recipe import Recipe
 from lenetscope.runs import Run, environment
-from lenetscope.training import engine, rng
+from lenetscope.training import engine, machine, rng
 from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torchvision.transforms import v2
 
 Array = npt.NDArray[Any]
+
+EVALUATION_BATCH = 250
+"""Images a batch where nothing is learned: few enough for their maps to stay in the caches."""
 
 
 class Architecture(Trainable):
@@ -48,7 +51,10 @@ class Architecture(Trainable):
         loss_fn: of (outputs, labels), a mean over the batch.
         optimizer: over the model's parameters.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        precision: as Lightning Fabric names it, such as ``"32-true"`` or ``"bf16-mixed"``.
+        precision: as Lightning Fabric names it, such as ``"32-true"`` or ``"bf16-mixed"``, or
+            ``"auto"`` for the fastest that the device computes in.
+        threads: how many compute; 0 for one a core.
+        compile: whether TorchInductor compiles the model for training.
         classes: names of the K classes; by default ``"0"``, ``"1"`` and so on.
 
     Attributes:
@@ -163,7 +169,15 @@ class Architecture(Trainable):
 
     def _environment(self, data_dir: Path | None) -> dict[str, Any]:
         assert self.splits is not None
-        return environment(self.splits, data_dir, self.device, self._precision, self.fabric.world_size)
+        facts = {
+            "device": str(self.device),
+            "precision": self.precision,
+            "processes": self.fabric.world_size,
+            "memory_format": memory_format(self.model),
+            "compiled": self._compile,
+            "keeps_freed_memory": machine.keep_freed_memory(),
+        }
+        return environment(self.splits, data_dir) | facts
 
     @classmethod
     def _of(
@@ -172,10 +186,12 @@ class Architecture(Trainable):
         optimizer = OPTIMIZERS.get(recipe.optimizer)(model.parameters(), recipe)
         arch = cls(
             model,
-            LOSSES.get(recipe.loss)(),
+            LOSSES.get(recipe.loss)(recipe),
             optimizer,
             device=recipe.device,
             precision=recipe.precision,
+            threads=recipe.threads,
+            compile=recipe.compile,
             classes=classes,
         )
         arch.recipe, arch.image_shape = recipe, (shape[0], shape[1], shape[2])
@@ -201,15 +217,18 @@ class Architecture(Trainable):
         assert self.recipe is not None
         self.splits = splits
         order = torch.Generator().manual_seed(self.recipe.seed)
-        self.train_loader = self._loader(splits.train, self.recipe.batch_size, order)
-        self.val_loader = self._loader(splits.valid, 1000)
-        self.test_loader = self._loader(splits.test, 1000)
-
-    def _loader(
-        self, data: LabelledImages, batch_size: int, generator: torch.Generator | None = None
-    ) -> BatchLoader:
-        assert self._preprocess is not None
-        return BatchLoader(data, batch_size, self._preprocess, generator)
+        augment = AUGMENTATIONS.get(self.recipe.augmentation)
+        preprocess = self._preprocess
+        assert preprocess is not None
+        self.train_loader = BatchLoader(
+            splits.train,
+            self.recipe.batch_size,
+            (lambda images: preprocess(augment(images))) if augment else preprocess,
+            order,
+        )
+        self.val_loader, self.test_loader = (
+            BatchLoader(part, EVALUATION_BATCH, preprocess) for part in (splits.valid, splits.test)
+        )
 
     def predict(self, x: Any) -> Array:
         """Return the model's outputs for a batch, in evaluation mode: logits (N, K) as a rule.
@@ -339,6 +358,6 @@ class Architecture(Trainable):
         return statistics.per_channel(images)
 
     @staticmethod
-    def make_normalizer(loader: Iterable[Any]) -> v2.Normalize:
+    def make_normalizer(loader: Iterable[Any]) -> "v2.Normalize":
         """Return the transform that brings a loader's images to mean 0 and deviation 1 a channel."""
         return statistics.make_normalizer(loader)

@@ -38,7 +38,10 @@ class Trainable(Looking):
         loss_fn: of (outputs, labels), a mean over the batch.
         optimizer: over the model's parameters.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        precision: as Lightning Fabric names it, such as ``"32-true"`` or ``"bf16-mixed"``.
+        precision: as Lightning Fabric names it, such as ``"32-true"`` or ``"bf16-mixed"``, or
+            ``"auto"`` for the fastest that the device computes in.
+        threads: how many compute; 0 for one a core.
+        compile: whether TorchInductor compiles the model for training.
         classes: names of the K classes; by default ``"0"``, ``"1"`` and so on.
 
     Raises:
@@ -53,6 +56,8 @@ class Trainable(Looking):
         *,
         device: str = "auto",
         precision: str = "32-true",
+        threads: int = 0,
+        compile: bool = False,
         classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__(model)
@@ -64,8 +69,8 @@ class Trainable(Looking):
         self._default_epochs: int | None = None
         self._clip: Any = None
         self._clip_handles: list[Any] = []
-        self._precision = precision
-        self.fabric = engine.make_engine(device, precision)
+        self._precision, self._threads, self._compile = precision, threads, compile
+        self.fabric = engine.make_engine(device, precision, threads)
         engine.place(self.fabric, model)
         self.state = TrainState(model, optimizer, is_main=self.fabric.is_global_zero)
 
@@ -83,6 +88,11 @@ class Trainable(Looking):
     def device(self) -> torch.device:
         """Where the model is."""
         return self.fabric.device
+
+    @property
+    def precision(self) -> str:
+        """The precision that is computed in; never ``"auto"``."""
+        return engine.precision_of(self.fabric)
 
     @property
     def total_epochs(self) -> int:
@@ -120,7 +130,7 @@ class Trainable(Looking):
         Raises:
             UsageError: if it is not there.
         """
-        self.fabric = engine.make_engine(str(device), self._precision)
+        self.fabric = engine.make_engine(str(device), self._precision, self._threads)
         engine.place(self.fabric, self.model)
         self.optimizer.load_state_dict(self.optimizer.state_dict())  # its moments follow
 
@@ -239,6 +249,7 @@ class Trainable(Looking):
             loss_fn=self.loss_fn,
             fabric=self.fabric,
             clip=self._clip,
+            compile=self._compile,
             callbacks=[*own, *callbacks],
             checkpoint_steps=checkpoint_steps,
             stop=stop,

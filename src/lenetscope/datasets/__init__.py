@@ -4,17 +4,20 @@ In: a recipe and the folder for data. Out: `Splits` of uint8 images, class names
 the files. Preprocessing happens batch by batch, in `loader`.
 """
 
+from lenetscope.datasets.augment import AUGMENTATIONS
 from lenetscope.datasets.loader import BatchLoader
 from lenetscope.datasets.preprocess import Preprocess
-from lenetscope.datasets.raw import LabelledImages, RawDataset
+from lenetscope.datasets.raw import LabelledImages, RawDataset, Rows
 from lenetscope.datasets.splits import DATASETS, Splits, load
 
 __all__ = [
+    "AUGMENTATIONS",
     "DATASETS",
     "BatchLoader",
     "LabelledImages",
     "Preprocess",
     "RawDataset",
+    "Rows",
     "Splits",
     "load",
 ]

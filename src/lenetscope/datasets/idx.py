@@ -1,22 +1,27 @@
 """Images and labels of one's own, in the four IDX files that MNIST made known.
 
 In: a folder with ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the two ``t10k-`` files.
-Out: a `RawDataset`. The header is checked against the length of the file before torchvision's reader
-sees it, so that a damaged file is named as such. Format: http://yann.lecun.com/exdb/mnist/.
+Out: a `RawDataset`. The header is checked against the length of the file before a pixel is read, so
+that a damaged file is named as such. A file of images above `MAP_ABOVE` bytes is mapped instead of
+read: a batch's pages come from the disk when it is drawn and can be dropped again, so that data may
+be larger than the memory. Format: http://yann.lecun.com/exdb/mnist/.
 """
 
 import math
 import struct
 from pathlib import Path
 
+import torch
 from torch import Tensor
-from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from lenetscope.datasets.raw import LabelledImages, RawDataset, md5
 from lenetscope.errors import DataError
 
 IMAGES, LABELS = 0x00000803, 0x00000801
 """Magic numbers: unsigned bytes (08) in three dimensions and in one."""
+
+MAP_ABOVE = 1 << 30
+"""Bytes above which a file is mapped: 1.4 million images of 28x28."""
 
 _KIND = {IMAGES: "images", LABELS: "labels"}
 
@@ -30,9 +35,8 @@ def read_images(path: Path) -> Tensor:
     Raises:
         DataError: if the file is missing, of another kind, empty, or not as long as it says.
     """
-    _check(path, IMAGES)
-    images: Tensor = read_image_file(str(path))
-    return images.unsqueeze(1)  # (N, 1, H, W)
+    count, height, width = _check(path, IMAGES)
+    return _bytes_after(path, 16).reshape(count, 1, height, width)  # (N, 1, H, W)
 
 
 def read_labels(path: Path) -> Tensor:
@@ -45,8 +49,7 @@ def read_labels(path: Path) -> Tensor:
         DataError: if the file is missing, of another kind, empty, or not as long as it says.
     """
     _check(path, LABELS)
-    labels: Tensor = read_label_file(str(path))
-    return labels
+    return _bytes_after(path, 8).long()
 
 
 def read_idx_folder(folder: Path | None) -> RawDataset:
@@ -63,7 +66,7 @@ def read_idx_folder(folder: Path | None) -> RawDataset:
         for part in ("train", "t10k")
         for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
     ]
-    train, test = (_read_pair(folder, part) for part in ("train", "t10k"))
+    train, test = (read_pair(folder, part) for part in ("train", "t10k"))
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = [f"{t.shape[2]}x{t.shape[3]}" for t in (train.images, test.images)]
         raise DataError(f"training images are {sizes[0]} and test images {sizes[1]} in {folder}.")
@@ -79,7 +82,12 @@ def read_idx_folder(folder: Path | None) -> RawDataset:
     return RawDataset(train, test, classes, {name: md5(folder / name) for name in names})
 
 
-def _read_pair(folder: Path, part: str) -> LabelledImages:
+def read_pair(folder: Path, part: str) -> LabelledImages:
+    """Read the images and labels of one part, ``"train"`` or ``"t10k"``.
+
+    Raises:
+        DataError: if a file is missing or corrupt, or they differ in number.
+    """
     images = read_images(folder / f"{part}-images-idx3-ubyte")
     labels = read_labels(folder / f"{part}-labels-idx1-ubyte")
     if len(images) != len(labels):
@@ -87,8 +95,17 @@ def _read_pair(folder: Path, part: str) -> LabelledImages:
     return LabelledImages(images, labels)
 
 
-def _check(path: Path, magic: int) -> None:
-    """Compare magic number, dimensions and length of the file."""
+def _bytes_after(path: Path, header: int) -> Tensor:
+    """Return what follows the header, uint8: in memory, or mapped if it is large."""
+    size = path.stat().st_size
+    if size > MAP_ABOVE:
+        # a private mapping: what is changed in memory never reaches the file
+        return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)[header:]
+    return torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8, offset=header)
+
+
+def _check(path: Path, magic: int) -> tuple[int, ...]:
+    """Compare magic number, dimensions and length of the file; return the dimensions."""
     dimensions = magic & 0xFF
     header_size = 4 * (1 + dimensions)
     try:
@@ -114,3 +131,4 @@ def _check(path: Path, magic: int) -> None:
     if size != expected:
         state = "truncated" if size < expected else "too long"
         raise DataError(f"{path} is {state}: its header promises {expected} bytes, it has {size}.")
+    return tuple(sizes)

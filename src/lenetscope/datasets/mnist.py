@@ -1,7 +1,7 @@
 """The whole of MNIST, from the files that ship with the package.
 
-In: a folder for data. Out: the 60,000 training and 10,000 test images, read by torchvision's own
-class. The package holds the four files compressed; the first use lays them out under
+In: a folder for data. Out: the 60,000 training and 10,000 test images, those that torchvision's own
+class reads. The package holds the four files compressed; the first use lays them out under
 ``<data dir>/MNIST/raw``, where ``torchvision.datasets.MNIST(root, download=False)`` finds them, and
 every use compares their checksums. No network is needed.
 
@@ -16,9 +16,9 @@ from importlib import resources
 from pathlib import Path
 
 import platformdirs
-from torchvision.datasets import MNIST
 
-from lenetscope.datasets.raw import LabelledImages, RawDataset, md5
+from lenetscope.datasets.idx import read_pair
+from lenetscope.datasets.raw import RawDataset, md5
 from lenetscope.errors import DataError, StorageError
 from lenetscope.files import write_bytes
 
@@ -69,10 +69,10 @@ def lay_out_mnist(data_dir: Path | None = None) -> Path:
 def read_mnist(data_dir: Path | None = None) -> RawDataset:
     """Read MNIST; see `lay_out_mnist` for what may go wrong."""
     root = lay_out_mnist(data_dir)
-    train, test = (MNIST(root, train=is_train, download=False) for is_train in (True, False))
+    folder = root / "MNIST" / "raw"
     return RawDataset(
-        train=LabelledImages(train.data.unsqueeze(1), train.targets),  # (60000, 1, 28, 28)
-        test=LabelledImages(test.data.unsqueeze(1), test.targets),  # (10000, 1, 28, 28)
+        train=read_pair(folder, "train"),  # (60000, 1, 28, 28)
+        test=read_pair(folder, "t10k"),  # (10000, 1, 28, 28)
         classes=tuple(str(digit) for digit in range(10)),
         checksums=dict(CHECKSUMS),
     )

@@ -3,17 +3,40 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from lenetscope.errors import DataError
 
 
+class Rows:
+    """Some images of a tensor, none of them copied: for data that is mapped, not read.
+
+    >>> import torch
+    >>> Rows(torch.arange(5), torch.tensor([3, 1]))[1]
+    tensor(1)
+
+    Args:
+        images: (N, C, H, W).
+        index: (M,) int64, which of them.
+    """
+
+    def __init__(self, images: Tensor, index: Tensor) -> None:
+        self.images, self.index = images, index
+        self.shape = (len(index), *images.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, which: Any) -> Tensor:
+        return self.images[self.index[which]]
+
+
 class LabelledImages(NamedTuple):
     """Images (N, C, H, W) uint8 and their labels (N,) int64."""
 
-    images: Tensor
+    images: Tensor | Rows
     labels: Tensor
 
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lenetscope.datasets.idx import read_idx_folder
+from lenetscope.datasets.idx import MAP_ABOVE, read_idx_folder
 from lenetscope.datasets.mnist import read_mnist
-from lenetscope.datasets.raw import LabelledImages, RawDataset
+from lenetscope.datasets.raw import LabelledImages, RawDataset, Rows
 from lenetscope.errors import RecipeError
 from lenetscope.recipe import Recipe
 from lenetscope.registry import Registry
@@ -79,5 +79,9 @@ def _hold_out(images: LabelledImages, recipe: Recipe) -> _Halves:
     )
 
 
-def _take(images: LabelledImages, index: Tensor) -> LabelledImages:
-    return LabelledImages(images.images[index], images.labels[index])
+def _take(data: LabelledImages, index: Tensor) -> LabelledImages:
+    """Return some of the images: a copy, or no more than their numbers if all would not fit."""
+    images = data.images
+    if isinstance(images, Tensor) and images.numel() > MAP_ABOVE:
+        return LabelledImages(Rows(images, index), data.labels[index])
+    return LabelledImages(images[index], data.labels[index])

@@ -5,13 +5,15 @@ follows from them.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 from lenetscope.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
 
 
 def loader_apply(
@@ -45,7 +47,7 @@ def per_channel(images: Tensor) -> Tensor:
     return torch.stack([count, pixels.mean(dim=2).sum(dim=0), pixels.std(dim=2).sum(dim=0)])
 
 
-def make_normalizer(loader: Iterable[Any]) -> v2.Normalize:
+def make_normalizer(loader: Iterable[Any]) -> "v2.Normalize":
     """Return the transform that brings all pixels of a channel to mean 0 and deviation 1.
 
     The deviation is that of all pixels of all images together, not the mean of the images' own.
@@ -53,6 +55,7 @@ def make_normalizer(loader: Iterable[Any]) -> v2.Normalize:
     Raises:
         DataError: if the loader has no batches, or a channel has one value everywhere.
     """
+    from torchvision.transforms import v2  # late: slow to import, and training does without
 
     def sums(images: Tensor, _labels: Tensor) -> Tensor:
         pixels = images.double().transpose(0, 1).flatten(start_dim=1)  # (C, N * H * W)

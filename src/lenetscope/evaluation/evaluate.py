@@ -5,6 +5,7 @@ that no sample is padded or counted twice, and the sums are added up at the end.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def evaluate(
     Args:
         model: its modes are as before when this returns or raises.
         loader: yields (inputs, labels).
-        loss_fn: of (outputs, labels), a mean over the batch.
+        loss_fn: of (outputs, labels), a mean over the batch; a module is asked in evaluation mode.
         forward: what to call in place of ``model``, such as the engine's wrapper around it.
         device: where inputs and labels are sent.
         rank: number of this process, from 0.
@@ -43,7 +44,8 @@ def evaluate(
     """
     tally = Tally()
     call = forward or model
-    with eval_mode(model), torch.no_grad():
+    loss_mode = eval_mode(loss_fn) if isinstance(loss_fn, nn.Module) else nullcontext()
+    with eval_mode(model), loss_mode, torch.no_grad():
         for number, (inputs, labels) in enumerate(loader):
             if number % processes != rank:
                 continue

@@ -3,18 +3,17 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import nn, optim
+from torch import Tensor, nn, optim
+from torch.nn import functional
 from torch.optim import Optimizer, lr_scheduler
 
 from lenetscope.recipe import Recipe
 from lenetscope.registry import Registry
 
-LOSSES: Registry[Callable[[], nn.Module]] = Registry("loss")
+LOSSES: Registry[Callable[[Recipe], nn.Module]] = Registry("loss")
 OPTIMIZERS: Registry[Callable[[Iterable[nn.Parameter], Recipe], Optimizer]] = Registry("optimizer")
 SCHEDULES: Registry[Callable[[Optimizer, Recipe, int], Any]] = Registry("schedule")
 """Each makes a scheduler from (optimizer, recipe, steps an epoch), or None."""
-
-LOSSES.register("cross-entropy")(nn.CrossEntropyLoss)
 
 STEPPED_EACH_BATCH = (
     lr_scheduler.CyclicLR,
@@ -24,24 +23,53 @@ STEPPED_EACH_BATCH = (
 """Schedulers that are stepped after each batch; all others after each epoch."""
 
 
+class CrossEntropyLoss(nn.CrossEntropyLoss):
+    """Cross entropy whose targets are smoothed in training mode only: what is measured is comparable.
+
+    Smoothing: C. Szegedy et al., "Rethinking the inception architecture", CVPR 2016, section 7.
+    """
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over the batch, a scalar, for logits (N, K) and labels (N,)."""
+        smoothing = self.label_smoothing if self.training else 0.0
+        return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+@LOSSES.register("cross-entropy")
+def _cross_entropy(recipe: Recipe) -> nn.Module:
+    return CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+
+
 @OPTIMIZERS.register("sgd")
 def _sgd(parameters: Iterable[nn.Parameter], recipe: Recipe) -> Optimizer:
     return optim.SGD(
-        parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        parameters,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
     )
 
 
 @OPTIMIZERS.register("adam")
 def _adam(parameters: Iterable[nn.Parameter], recipe: Recipe) -> Optimizer:
     return optim.Adam(
-        parameters, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay
+        parameters,
+        lr=recipe.lr,
+        betas=(recipe.momentum, recipe.beta2),
+        weight_decay=recipe.weight_decay,
+        fused=True,
     )
 
 
 @OPTIMIZERS.register("adamw")
 def _adamw(parameters: Iterable[nn.Parameter], recipe: Recipe) -> Optimizer:
     return optim.AdamW(
-        parameters, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay
+        parameters,
+        lr=recipe.lr,
+        betas=(recipe.momentum, recipe.beta2),
+        weight_decay=recipe.weight_decay,
+        fused=True,
     )
 
 
@@ -58,4 +86,5 @@ def _cosine(optimizer: Optimizer, recipe: Recipe, _steps: int) -> Any:
 @SCHEDULES.register("one-cycle")
 def _one_cycle(optimizer: Optimizer, recipe: Recipe, steps: int) -> Any:
     total = recipe.epochs * steps
-    return lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr, total_steps=total)
+    # the momentum stays what the recipe says
+    return lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total, cycle_momentum=False)

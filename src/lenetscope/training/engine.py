@@ -7,6 +7,7 @@ that has joined its processes. One process on one device needs no launcher; seve
 
 import atexit
 import functools
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -17,14 +18,16 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from lenetscope.errors import UsageError
+from lenetscope.training import machine
 
 
-def make_engine(device: str = "auto", precision: str = "32-true") -> Fabric:
+def make_engine(device: str = "auto", precision: str = "32-true", threads: int = 0) -> Fabric:
     """Return a launched Fabric.
 
     Args:
         device: ``"auto"`` (the best there is), ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        precision: a precision of Fabric, such as ``"32-true"`` or ``"bf16-mixed"``.
+        precision: a precision of Fabric, such as ``"32-true"`` or ``"bf16-mixed"``, or ``"auto"``.
+        threads: how many compute; 0 for as many as there are cores.
 
     Raises:
         UsageError: if the device is not there, or cannot compute in that precision.
@@ -39,13 +42,20 @@ def make_engine(device: str = "auto", precision: str = "32-true") -> Fabric:
     if not there.get(kind, False):
         usable = [name for name, found in there.items() if found]
         raise UsageError(f"there is no device '{device}' here; usable: {', '.join(usable)}.")
-    if precision == "16-mixed" and kind in ("auto", "cpu") and not torch.cuda.is_available():
+    if kind == "auto":
+        kind = next((name for name in ("cuda", "mps") if there[name]), "cpu")
+    machine.use_threads(threads)
+    machine.keep_freed_memory()
+    precision = machine.precision_for(precision, kind)
+    if precision == "16-mixed" and kind == "cpu":
         raise UsageError("precision '16-mixed' needs a GPU; on a CPU use 'bf16-mixed' or '32-true'.")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     with warnings.catch_warnings():
         # Fabric looks at the CPUs of a cluster's scheduler and advises; nothing here depends on it
         warnings.filterwarnings("ignore", module="lightning_fabric")
+        # and announces the precision, which the run says by itself
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         fabric = Fabric(
             accelerator=kind,
             devices=[int(index)] if index and kind == "cuda" and processes == 1 else local,
@@ -73,6 +83,11 @@ def _leave_at_exit() -> None:
             torch.distributed.destroy_process_group()
 
     atexit.register(leave)
+
+
+def precision_of(fabric: Fabric) -> str:
+    """Return the name of the precision that the engine computes in."""
+    return str(fabric.strategy.precision.precision)
 
 
 def forward(fabric: Fabric, model: nn.Module) -> Callable[[Any], Any]:

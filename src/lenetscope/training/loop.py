@@ -73,6 +73,7 @@ def fit(
     loss_fn: Callable[..., Tensor],
     fabric: Fabric,
     clip: Clip | None = None,
+    compile: bool = False,
     callbacks: Sequence[Callback] = (),
     checkpoint_steps: int = 0,
     stop: Callable[[], bool] = lambda: False,
@@ -90,6 +91,7 @@ def fit(
         loss_fn: of (outputs, labels), a mean over the batch.
         fabric: the engine.
         clip: bounds the gradients before each step of the optimizer.
+        compile: whether TorchInductor compiles the model first.
         callbacks: are told of what happens.
         checkpoint_steps: also call for a checkpoint each time so many steps are done; 0 for never.
         stop: is asked after each step; when it says yes, a checkpoint is called for.
@@ -103,7 +105,8 @@ def fit(
         raise UsageError("ReduceLROnPlateau follows the validation loss: give a validation loader.")
     if len(train_loader) == 0:
         raise DataError("there is nothing to train on: the loader has no batches.")
-    module, optimizer = fabric.setup(state.model, state.optimizer)
+    model = torch.compile(state.model) if compile else state.model
+    module, optimizer = fabric.setup(model, state.optimizer)  # type: ignore[arg-type]
     run = _Run(
         state,
         train_loader,
@@ -141,6 +144,7 @@ def _train_epoch(run: _Run) -> bool:
     """Do what is left of the epoch under way; return False if stopped before its end."""
     state = run.state
     started = time.perf_counter()
+    state.model.train()
     for number, batch in enumerate(_remaining_batches(run), start=state.step + 1):
         _train_step(run, *batch)
         state.step = number
@@ -193,7 +197,6 @@ def _train_step(run: _Run, inputs: Any, labels: Any) -> None:
     if fabric.world_size > 1:
         inputs, labels, share = _rows_of_this_process(fabric, inputs, labels)
     inputs, labels = inputs.to(fabric.device), labels.to(fabric.device)
-    state.model.train()
     outputs = run.module(inputs)
     try:
         loss = run.loss_fn(outputs, labels)

@@ -1,29 +1,12 @@
-"""Figures: their size, what their colours mean, their titles."""
+"""Filters and outputs of layers: their size, what their colours mean, their titles."""
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 
 from lenetscope import plots
 from lenetscope.errors import DataError
-
-
-def history(**changes: object) -> list[dict]:
-    row = {"train_loss": 1.0, "valid_loss": 2.0, "train_accuracy": 0.5, "valid_accuracy": 0.4}
-    return [row | {"epoch": e} | changes for e in (1, 2, 3)]
-
-
-def test_curves_show_what_there_is() -> None:
-    loss, accuracy = plots.curves(history()).axes
-    assert loss.get_yscale() == "log"
-    assert [line.get_label() for line in loss.lines] == ["training", "validation"]
-    assert list(accuracy.lines[0].get_ydata()) == [50, 50, 50]
-    none = {"valid_loss": None, "train_accuracy": None, "valid_accuracy": None}
-    (only,) = plots.curves(history(**none)).axes
-    assert [line.get_label() for line in only.lines] == ["training"]
-    assert plots.curves(history(train_loss=-1.0, valid_loss=0.0)).axes[0].get_yscale() == "linear"
-    assert plots.curves([]).axes
+from lenetscope.plots import style
 
 
 @pytest.mark.parametrize(
@@ -32,7 +15,7 @@ def test_curves_show_what_there_is() -> None:
 def test_filters_fit_on_a_screen_and_zero_is_white(shape: tuple[int, ...]) -> None:
     weights = np.random.default_rng(0).normal(size=shape)
     figure = plots.filters(weights, "conv")
-    assert (figure.get_size_inches() <= plots.MAX_SIDE + 2).all()
+    assert (figure.get_size_inches() <= style.MAX_SIDE + 2).all()
     picture = figure.axes[0].images[0]
     low, high = picture.get_clim()
     assert low == -high == -np.abs(weights).max()
@@ -55,7 +38,7 @@ def test_outputs_have_a_column_an_image_and_a_scale_a_row() -> None:
         "true 2\npredicted 3",
         "true 1\npredicted 1",
     ]
-    assert [t.get_color() == plots.WRONG for t in titles] == [False, True, False]
+    assert [t.get_color() == style.WRONG for t in titles] == [False, True, False]
     assert {ax.images[0].get_clim() for ax in pictures[:3]} == {(0, maps.max())}
     assert pictures[3].images[0].get_clim()[0] == -np.abs(vector).max()
     first = pictures[0].images[0].get_array()
@@ -74,7 +57,7 @@ def test_outputs_of_any_shape_and_with_few_labels() -> None:
     }
     figure = plots.outputs(values, labels=["a"])
     assert [ax.get_title() for ax in figure.axes[:2]] == ["true a", "image 1"]
-    assert (figure.get_size_inches() <= plots.MAX_SIDE).all()
+    assert (figure.get_size_inches() <= style.MAX_SIDE).all()
     figure.draw_without_rendering()
     binary = plots.outputs(
         {"a": np.ones((3, 2))}, torch.tensor([[1.0], [0.0], [1.0]]), np.array([1, 1, 1])
@@ -84,22 +67,3 @@ def test_outputs_of_any_shape_and_with_few_labels() -> None:
     for nothing in ({}, {"a": np.ones((0, 3))}):
         with pytest.raises(DataError, match="nothing to draw"):
             plots.outputs(nothing)
-
-
-def test_the_confusion_matrix_shows_counts_and_colours_errors() -> None:
-    matrix = np.array([[8, 2], [0, 5]])
-    figure = plots.confusion(matrix, ["cat", "doggy"])
-    assert [t.get_text() for t in figure.axes[0].texts] == ["8", "2", "5"]
-    assert figure.axes[0].images[0].get_array().tolist() == [[0, 20], [0, 0]]
-    assert figure.axes[0].get_title() == "2 errors in 15 images"
-    plots.confusion(np.eye(40, dtype=int), [str(k) for k in range(40)]).draw_without_rendering()
-
-
-def test_no_style_is_set_and_files_are_written(tmp_path) -> None:
-    before = dict(mpl.rcParams)
-    figure = plots.lr_range({"lr": [0.1, 1], "loss": [2, 1]}, "exp")
-    assert figure.axes[0].get_xscale() == "log"
-    assert plots.lr_range({"lr": [1], "loss": [1]}, "linear").axes[0].get_xscale() == "linear"
-    assert plots.save(figure, tmp_path / "a" / "x.png").read_bytes().startswith(b"\x89PNG")
-    assert b"<svg" in plots.save(figure, tmp_path / "x.svg").read_bytes()
-    assert dict(mpl.rcParams) == before

@@ -1,0 +1,50 @@
+"""The one command of the benchmarks.
+
+In: words, such as ``python -m benchmarks compare --smoke``. Out: files in the ``--out`` folder, and an
+exit status. Each benchmark is imported only when it is asked for.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import lineup
+
+BENCHMARKS = ("compare", "growth", "inference")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Parse, dispatch, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure lenetscope.")
+    parser.add_argument("which", nargs="?", choices=[*BENCHMARKS, "all"], default="compare")
+    parser.add_argument("--smoke", action="store_true", help="only see whether everything runs")
+    parser.add_argument("--repeats", type=int, default=3, help="of the seconds an epoch")
+    parser.add_argument("--repeats-to-99", type=int, default=1, help="of the time to 99 %%")
+    parser.add_argument("--only", default="", help=f"some of {', '.join(lineup.names())}")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    args = parser.parse_args(words)
+    only = [name for name in args.only.split(",") if name]
+    if unknown := set(only) - set(lineup.names()):
+        parser.error(f"--only does not know {', '.join(sorted(unknown))}")
+    if args.repeats < 1 or args.repeats_to_99 < 0:
+        parser.error("--repeats must be at least 1, and --repeats-to-99 at least 0")
+
+    wanted = BENCHMARKS if args.which == "all" else (args.which,)
+    status = 0
+    if "compare" in wanted:
+        from benchmarks import compare
+
+        status = compare.main(args.out, args.smoke, args.repeats, only, args.repeats_to_99)
+    if "growth" in wanted:
+        from benchmarks import growth
+
+        growth.main(args.out, args.smoke)
+    if "inference" in wanted:
+        from benchmarks import inference
+
+        inference.main(args.out, args.smoke)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""What all pictures share: their look, their scales, the file they end in.
+
+In: options and values. Out: figures with nothing in them yet, and the parts that several pictures
+have. Everything imported from matplotlib is imported here, and only when it is called for. Colour
+scales are shown beside what they colour; zero is white where values have a sign.
+"""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lenetscope.files import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+Array = npt.NDArray[Any]
+
+TRAIN, VALID, WRONG, INK = "#4477aa", "#ee6677", "#aa3344", "#333333"
+SIGNED, POSITIVE, PIXELS = "RdBu_r", "magma", "gray"
+MAX_SIDE = 14.0
+"""Inches that no figure goes past, unless asked to by ``figsize``."""
+
+STYLE: Any = {
+    "axes.edgecolor": "#999999",
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "image.interpolation": "nearest",
+    "legend.frameon": False,
+    "text.color": INK,
+    "xtick.color": "#666666",
+    "ytick.color": "#666666",
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in this package's look while the block runs, and leave the caller's look as it was."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        yield
+
+
+@contextmanager
+def new_figure(options: Mapping[str, Any], size: tuple[float, float]) -> "Iterator[Figure]":
+    """Make a figure, to be filled while the block runs.
+
+    Args:
+        options: the caller's, for `matplotlib.figure.Figure`; they win.
+        size: (width, height) in inches, if the options do not say.
+    """
+    from matplotlib.figure import Figure
+
+    with styled():
+        yield Figure(**{"figsize": size} | dict(options))
+
+
+def save(figure: "Figure", path: Path, dpi: int = 150) -> Path:
+    """Write a figure in the format that the path ends in, and return the path.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=dpi)
+    write_bytes(path, buffer.getvalue())
+    return path
+
+
+def grid(ax: "Axes", axis: "Literal['both', 'x', 'y']" = "both") -> None:
+    """Draw thin lines behind a plot, across one axis or both."""
+    ax.grid(which="both", axis=axis, alpha=0.25, linewidth=0.5)
+
+
+def whole_numbers(axis: "Axis") -> None:
+    """Put ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plain_log_ticks(axis: "Axis", steps: tuple[int, ...] = (1, 2, 5)) -> None:
+    """Write 0.05 and 20 on a logarithmic axis, not powers of ten; ticks at ``steps`` a decade."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(lambda value, _position: f"{value:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def ticks_at(axis: "Axis", places: Mapping[float, str]) -> None:
+    """Put ticks at these places alone, with these labels, also on a logarithmic axis."""
+    from matplotlib.ticker import NullLocator
+
+    axis.set_ticks(list(places), list(places.values()))
+    axis.set_minor_locator(NullLocator())
+
+
+def colour_scale(values: Array, signed: bool) -> "Normalize":
+    """Return a scale over the finite values from zero, or symmetric around zero if signed."""
+    from matplotlib.colors import Normalize, TwoSlopeNorm
+
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if signed:
+        bound = max(abs(low), abs(high)) or 1.0
+        return TwoSlopeNorm(vcenter=0.0, vmin=-bound, vmax=bound)
+    return Normalize(0.0, high or 1.0)
+
+
+def colour_bar(ax: "Axes", norm: "Normalize", colours: str, label: str = "", ticks: int = 4) -> None:
+    """Show the colour scale at the right of a picture, as high as the picture is."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.ticker import MaxNLocator
+
+    place = ax.inset_axes((1.02, 0.0, 0.025, 1.0))
+    bar = ax.get_figure(root=True).colorbar(ScalarMappable(norm, colours), cax=place)  # type: ignore[union-attr]
+    bar.outline.set_visible(False)
+    place.tick_params(labelsize=8)
+    bar.locator = MaxNLocator(ticks)
+    bar.update_ticks()
+    if label:
+        bar.set_label(label)
