@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import lineup
 
-BENCHMARKS = ("compare", "growth", "inference")
+BENCHMARKS = ("compare", "growth", "inference", "floor")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -43,6 +43,10 @@ def main(words: list[str] | None = None) -> int:
         from benchmarks import inference
 
         inference.main(args.out, args.smoke)
+    if "floor" in wanted:
+        from benchmarks import floor
+
+        floor.main(args.out, args.smoke)
     return status
 
 

@@ -159,7 +159,6 @@ def draw(results: Results) -> None:
         return
     from lenetscope import plots
 
-    # >>> the one call of the project's plots: names, seconds of training, seconds of the whole process
     figure = plots.times_to_accuracy(
         [titles[row.name] for row in rows],
         [row.train_to_target or math.nan for row in rows],  # not reached: not a number

@@ -6,7 +6,6 @@ In: MNIST, repeated under shifts to up to 960,000 images. Out: ``growth.json`` w
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import statistics
@@ -21,7 +20,6 @@ from typing import Any
 
 from benchmarks import machine
 from lenetscope import plots
-from lenetscope.errors import RecipeError
 from lenetscope.files import write_json, write_text
 from lenetscope.recipe import Recipe
 
@@ -33,6 +31,7 @@ RESTING = 1_280
 BATCH_SIZES = [16, 32, 64, 128, 256, 512, 1024]
 BATCH_IMAGES = 12_800
 PRECISIONS = ["32-true", "bf16-mixed"]
+ROUNDS = 2
 PROCESSES = [(1, 1), (1, 2), (2, 1)]
 """(processes, threads of each)"""
 
@@ -43,14 +42,12 @@ def main(out: Path, smoke: bool, recipe: str = "fast") -> None:
     Args:
         out: folder, made if need be.
         smoke: do as little as shows that everything works; the numbers mean nothing then.
-        recipe: what the growing data are trained with; ``seed`` in bf16 with batches of 256 if there
-            is no recipe of that name.
+        recipe: what the growing data are trained with.
     """
-    name, changes = usable(recipe)
     results: dict[str, Any] = {
         "machine": machine.describe(),
         "smoke": smoke,
-        "recipe": dataclasses.asdict(Recipe.load(name, **changes)),
+        "recipe": Recipe.load(recipe).as_dict(),
         "images": [],
         "processes": [],
         "batch_sizes": [],
@@ -62,9 +59,9 @@ def main(out: Path, smoke: bool, recipe: str = "fast") -> None:
         write_json(out / "growth.json", results)
 
     for images in [1_280, 2_560] if smoke else [RESTING, *SIZES]:
-        for row in in_child([{"recipe": name, "images": images, "changes": changes}]):
+        for row in in_child([{"recipe": recipe, "images": images, "changes": {}}]):
             keep("images", row)
-    for number in range(1 if smoke else 3):
+    for number in range(1 if smoke else ROUNDS):
         for processes, threads in PROCESSES[-2 if smoke else 0 :]:
             keep("processes", {"round": number} | with_processes(processes, threads, smoke))
     sizes, some = ([256], 1_280) if smoke else (BATCH_SIZES, BATCH_IMAGES)
@@ -73,7 +70,7 @@ def main(out: Path, smoke: bool, recipe: str = "fast") -> None:
         for size in sizes
         for precision in PRECISIONS
     ]
-    for number in range(1 if smoke else 3):
+    for number in range(1 if smoke else ROUNDS):
         for row in in_child(jobs[:: -1 if number % 2 else 1]):
             keep("batch_sizes", {"round": number} | row)
     grown = per_image(results["images"])
@@ -86,16 +83,6 @@ def main(out: Path, smoke: bool, recipe: str = "fast") -> None:
     columns = ("images", "microseconds_per_image", "bytes_per_image")
     figure = plots.growth(*[[row[column] for row in grown] for column in columns])
     plots.save(figure, out / "growth.png")
-
-
-def usable(recipe: str) -> tuple[str, dict[str, Any]]:
-    """Return a recipe's name and changes to it: itself if there is one, else ``seed`` made faster."""
-    try:
-        Recipe.load(recipe)
-    except RecipeError:
-        machine.tell(f"growth: there is no recipe {recipe}: seed in bf16 with batches of 256 instead")
-        return "seed", {"batch_size": 256, "precision": "bf16-mixed"}
-    return recipe, {}
 
 
 def in_child(jobs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

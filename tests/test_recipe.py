@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenetscope import Recipe
+from lenetscope import Architecture, Recipe
 from lenetscope.errors import LenetscopeError, RecipeError, StorageError
 from lenetscope.recipe import names, source
 
@@ -24,12 +24,15 @@ def test_the_seed_recipe_to_the_letter() -> None:
         "holdout": 0,
         "mean": [0.5],
         "std": [0.5],
+        "augmentation": "none",
         "model": "lenet",
         "dropout": 0.5,
         "loss": "cross-entropy",
+        "label_smoothing": 0.0,
         "optimizer": "sgd",
         "lr": 0.01,
         "momentum": 0.9,
+        "beta2": 0.999,
         "weight_decay": 0.0,
         "schedule": "constant",
         "batch_size": 64,
@@ -37,7 +40,17 @@ def test_the_seed_recipe_to_the_letter() -> None:
         "seed": 0,
         "device": "auto",
         "precision": "32-true",
+        "memory_format": "auto",
+        "threads": 0,
+        "compile": False,
     }
+
+
+def test_the_fast_recipe_reaches_99_percent_in_one_epoch() -> None:
+    arch = Architecture.from_recipe("fast", device="cpu", seed=77)
+    arch.train(progress=False)
+    assert arch.total_epochs == 1
+    assert arch.evaluate().accuracy >= 0.99
 
 
 @pytest.mark.parametrize("name", names())

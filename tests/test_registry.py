@@ -1,6 +1,6 @@
 import pytest
 
-from lenetscope.datasets import DATASETS
+from lenetscope.datasets import AUGMENTATIONS, DATASETS
 from lenetscope.errors import RecipeError, UsageError
 from lenetscope.models import MODELS
 from lenetscope.registry import Registry
@@ -19,8 +19,9 @@ def test_what_is_registered_is_found_and_cannot_be_registered_twice() -> None:
 
 
 def test_all_registries() -> None:
+    assert AUGMENTATIONS.names() == ["none", "shift", "affine"]
     assert DATASETS.names() == ["mnist", "idx"]
-    assert MODELS.names() == ["lenet", "mlp"]
+    assert MODELS.names() == ["lenet", "lean", "mlp"]
     assert LOSSES.names() == ["cross-entropy"]
     assert OPTIMIZERS.names() == ["sgd", "adam", "adamw"]
     assert SCHEDULES.names() == ["constant", "cosine", "one-cycle"]

@@ -6,8 +6,9 @@ from torch import nn
 
 from conftest import same_weights
 from lenetscope import Recipe
+from lenetscope.datasets import Preprocess, load
 from lenetscope.errors import RecipeError, UsageError
-from lenetscope.models import MODELS, LeNet, build, eval_mode
+from lenetscope.models import MODELS, LeanNet, LeNet, build, eval_mode, memory_format
 
 
 def test_the_reference_network_layer_by_layer() -> None:
@@ -19,12 +20,51 @@ def test_the_reference_network_layer_by_layer() -> None:
         )
     model(torch.zeros(2, 1, 28, 28))
     assert shapes == {
-        "conv1": (2, 32, 28, 28), "relu1": (2, 32, 28, 28), "pool1": (2, 32, 14, 14),
-        "conv2": (2, 64, 14, 14), "relu2": (2, 64, 14, 14), "pool2": (2, 64, 7, 7),
+        "conv1": (2, 32, 28, 28), "pool1": (2, 32, 14, 14), "relu1": (2, 32, 14, 14),
+        "conv2": (2, 64, 14, 14), "pool2": (2, 64, 7, 7), "relu2": (2, 64, 7, 7),
         "flatten": (2, 3136), "fc1": (2, 128), "relu3": (2, 128), "dropout": (2, 128), "fc2": (2, 10),
     }  # fmt: skip
     assert sum(p.numel() for p in model.parameters()) == 421_642
     assert model.dropout.p == 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_relu_after_the_pooling_is_relu_before_it_bit_for_bit(dtype: torch.dtype) -> None:
+    digits = load(Recipe.load("seed")).test.images[:64]
+    images = Preprocess((0.5,), (0.5,))(digits).to(dtype)
+    model = LeNet(dropout=0.0).to(dtype)
+    usual = nn.Sequential(
+        model.conv1, nn.ReLU(), nn.MaxPool2d(2), model.conv2, nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), model.fc1, nn.ReLU(), model.fc2,
+    )  # fmt: skip
+    results = []
+    for network in (model, usual):
+        model.zero_grad()
+        logits = network(images)
+        logits.square().sum().backward()
+        results.append([logits, *(p.grad.clone() for p in model.parameters())])
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(*results, strict=True))
+    assert all(bool(gradient.any()) for gradient in results[0])
+
+
+def test_the_lean_network_layer_by_layer() -> None:
+    model = LeanNet()
+    x = torch.zeros(2, 1, 28, 28)
+    shapes = [tuple((x := layer(x)).shape[1:]) for layer in model.children()]
+    assert shapes == [
+        (24, 24, 24), (24, 12, 12), (24, 12, 12), (32, 10, 10), (32, 5, 5), (32, 5, 5),
+        (800,), (256,), (256,), (256,), (10,),
+    ]  # fmt: skip
+    assert sum(p.numel() for p in model.parameters()) == 215_194
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("auto", "channels_last"), ("contiguous", "contiguous")])
+def test_the_memory_format_changes_nothing_but_the_order_in_memory(wanted: str, found: str) -> None:
+    recipe = Recipe.load("seed")
+    model = build(recipe.replace(memory_format=wanted), (1, 28, 28), 10)
+    assert memory_format(model) == found
+    assert same_weights(model, build(recipe, (1, 28, 28), 10))
+    assert memory_format(nn.Linear(2, 2)) == "contiguous"
 
 
 def test_the_reference_network_computes_what_plain_functions_compute() -> None:
@@ -58,6 +98,8 @@ def test_what_cannot_be_built_is_told() -> None:
         build(Recipe.load("seed", model="lenett"), (1, 28, 28), 10)
     with pytest.raises(UsageError, match="at least 4x4, not 3x9"):
         LeNet((1, 3, 9))
+    with pytest.raises(UsageError, match="at least 12x12, not 11x28"):
+        LeanNet((1, 11, 28))
 
 
 def test_eval_mode_gives_each_module_its_own_mode_back() -> None:

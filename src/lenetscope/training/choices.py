@@ -23,7 +23,7 @@ STEPPED_EACH_BATCH = (
 """Schedulers that are stepped after each batch; all others after each epoch."""
 
 
-class CrossEntropyLoss(nn.CrossEntropyLoss):
+class SmoothedCrossEntropyLoss(nn.CrossEntropyLoss):
     """Cross entropy whose targets are smoothed in training mode only: what is measured is comparable.
 
     Smoothing: C. Szegedy et al., "Rethinking the inception architecture", CVPR 2016, section 7.
@@ -37,7 +37,9 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
 
 @LOSSES.register("cross-entropy")
 def _cross_entropy(recipe: Recipe) -> nn.Module:
-    return CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    if not recipe.label_smoothing:
+        return nn.CrossEntropyLoss()
+    return SmoothedCrossEntropyLoss(label_smoothing=recipe.label_smoothing)
 
 
 @OPTIMIZERS.register("sgd")

@@ -1,0 +1,144 @@
+"""How far an epoch of the recipe ``seed`` is from the arithmetic alone, and what takes the rest.
+
+In: nothing. Out: ``floor.json`` and ``floor.md``: the multiplications of an epoch, what matrix products
+and the second convolution reach on this machine, the time that follows, and the operations of real
+training steps, as torch's profiler counts them, on real digits (how fast pooling is depends on them).
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks import machine
+from lenetscope import Architecture
+from lenetscope.datasets import BatchLoader, LabelledImages
+from lenetscope.files import write_json, write_text
+
+IMAGES = 60_000
+FORWARD = {
+    "conv1": 2 * 28 * 28 * 32 * 9,
+    "conv2": 2 * 14 * 14 * 64 * 32 * 9,
+    "fc1": 2 * 3136 * 128,
+    "fc2": 2 * 128 * 10,
+}
+"""Floating point operations an image; a multiplication with its addition counts as two."""
+EPOCH = IMAGES * (3 * sum(FORWARD.values()) - FORWARD["conv1"])
+"""Forward, gradients of weights, gradients of inputs, which the first layer does not need."""
+
+PARTS = {
+    "convolution": ("convolution",),
+    "linear layers": ("aten::mm", "addmm", "aten::sum"),
+    "pooling": ("max_pool2d", "fill_"),
+    "ReLU and dropout": ("threshold_backward", "clamp_min", "bernoulli", "div_", "aten::relu"),
+    "casts and copies": ("copy_", "_to_copy", "aten::to"),
+    "optimizer": ("sgd", "SGD"),
+    "choosing and preprocessing images": ("aten::index", "aten::sub", "randperm"),
+}
+"""Operations by the beginning of what they are for; what matches nothing is "everything else"."""
+
+
+def main(out: Path, smoke: bool) -> None:
+    """Measure, and write the two files.
+
+    Args:
+        out: folder, made if need be.
+        smoke: do as little as shows that everything works; the numbers mean nothing then.
+    """
+    results: dict[str, Any] = {"machine": machine.describe(), "smoke": smoke, "flop_an_epoch": EPOCH}
+    for name, dtype, precision in (
+        ("float32", torch.float32, "32-true"),
+        ("bfloat16", torch.bfloat16, "bf16-mixed"),
+    ):
+        product, convolution = peaks(dtype, seconds=0.1 if smoke else 2.0)
+        results[name] = {
+            "product_gflops": product,
+            "convolution_gflops": convolution,
+            "floor_seconds": EPOCH / (1e9 * max(product, convolution)),
+            **steps(precision, 10 if smoke else 300),
+        }
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "floor.json", results)
+    write_text(out / "floor.md", report(results))
+
+
+def peaks(dtype: torch.dtype, seconds: float) -> tuple[float, float]:
+    """Return the best GFLOP/s of a matrix product, and of the second convolution forward."""
+    side, batch = 2048, 64
+    left, right = (torch.randn(side, side, dtype=dtype) for _ in range(2))
+    maps = torch.randn(batch, 32, 14, 14, dtype=dtype).to(memory_format=torch.channels_last)
+    layer = torch.nn.Conv2d(32, 64, 3, padding=1, dtype=dtype).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        product = _best(lambda: left @ right, seconds)
+        convolution = _best(lambda: layer(maps), seconds)
+    return 2e-9 * side**3 / product, 1e-9 * batch * FORWARD["conv2"] / convolution
+
+
+def _best(call: Callable[[], Any], seconds: float) -> float:
+    call()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def steps(precision: str, count: int) -> dict[str, Any]:
+    """Train so many real steps, once by the clock and once under the profiler.
+
+    Returns:
+        ``epoch_seconds`` at the speed of these steps, and ``shares`` of the profiled time by part.
+    """
+    arch = Architecture.from_recipe("seed", device="cpu", precision=precision)
+    assert arch.splits is not None
+    whole = arch.train_loader
+    data = LabelledImages(
+        arch.splits.train.images[: 64 * count], arch.splits.train.labels[: 64 * count]
+    )
+    arch.set_loaders(BatchLoader(data, 64, whole.transform, whole.generator))
+    arch.train(1, progress=False)  # warms up
+    arch.train(2, progress=False)
+    clock = min(row["train_seconds"] for row in arch.history[1:]) / count
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        arch.train(1, progress=False)
+    spent: dict[str, float] = {}
+    for event in recorded.key_averages():
+        part = next(
+            (part for part, keys in PARTS.items() if any(k in event.key for k in keys)),
+            "everything else",
+        )
+        spent[part] = spent.get(part, 0.0) + event.self_cpu_time_total
+    total = sum(spent.values())
+    shares = {part: value / total for part, value in sorted(spent.items(), key=lambda kv: -kv[1])}
+    return {"epoch_seconds": clock * IMAGES / 64, "shares": shares}
+
+
+def report(results: dict[str, Any]) -> str:
+    """Return the tables, in Markdown."""
+    kinds = [results["float32"], results["bfloat16"]]
+    lines = [
+        ["matrix product, GFLOP/s", *(f"{kind['product_gflops']:,.0f}" for kind in kinds)],
+        [
+            "second convolution alone, GFLOP/s",
+            *(f"{kind['convolution_gflops']:,.0f}" for kind in kinds),
+        ],
+        [
+            "floor of an epoch at the higher of the two, s",
+            *(f"{k['floor_seconds']:.1f}" for k in kinds),
+        ],
+        ["an epoch, s", *(f"{kind['epoch_seconds']:.1f}" for kind in kinds)],
+    ]
+    lines.extend(
+        [f"of which {part}", *(f"{100 * kind['shares'].get(part, 0):.0f} %" for kind in kinds)]
+        for part in kinds[1]["shares"]
+    )
+    return (
+        machine.table(["", "float32", "bfloat16"], lines)
+        + f"\n{results['flop_an_epoch'] / 1e12:.2f} TFLOP an epoch. "
+        + f"{machine.sentence(results['machine'])}\n"
+    )

@@ -1,0 +1,72 @@
+"""The losses, optimizers and schedules that a recipe names are what it says."""
+
+import pytest
+import torch
+from torch import nn
+
+from lenetscope import Architecture, Recipe
+from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES
+
+
+def test_targets_are_smoothed_while_training_and_never_while_measuring(idx_folder) -> None:
+    recipe = Recipe.load("seed", dataset="idx", label_smoothing=0.2, model="mlp", device="cpu")
+    logits, labels = torch.tensor([[2.0, -1.0, 0.5]]), torch.tensor([0])
+    shares = logits.log_softmax(dim=1)[0]
+    loss = LOSSES.get("cross-entropy")(recipe)
+    assert loss(logits, labels) == pytest.approx(-0.8 * float(shares[0]) - 0.2 * float(shares.mean()))
+    loss.eval()
+    assert loss(logits, labels) == pytest.approx(-float(shares[0]))
+    assert type(LOSSES.get("cross-entropy")(recipe.replace(label_smoothing=0))) is nn.CrossEntropyLoss
+    arch = Architecture.from_recipe(recipe, data_dir=idx_folder, epochs=1)
+    arch.train(progress=False)
+    plain = nn.functional.cross_entropy(
+        torch.from_numpy(arch.predict(arch.splits.test.images)), arch.splits.test.labels
+    )
+    assert arch.evaluate().loss == pytest.approx(float(plain), rel=1e-5)
+    assert arch.loss_fn.training
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_every_optimizer_takes_the_recipes_numbers(name: str) -> None:
+    recipe = Recipe.load("seed", optimizer=name, lr=0.02, momentum=0.7, beta2=0.9, weight_decay=0.1)
+    optimizer = OPTIMIZERS.get(name)(nn.Linear(2, 2).parameters(), recipe)
+    said = optimizer.param_groups[0]
+    assert (said["lr"], said["weight_decay"]) == (0.02, 0.1)
+    assert said.get("momentum", said.get("betas")) in (0.7, (0.7, 0.9))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_the_fused_step_is_the_plain_one_but_for_rounding(name: str) -> None:
+    recipe = Recipe.load("seed", optimizer=name, weight_decay=0.01)
+    plain = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    results = []
+    for fused in (True, False):
+        weight = nn.Parameter(torch.linspace(-1, 1, 50))
+        optimizer = OPTIMIZERS.get(name)([weight], recipe)
+        if not fused:
+            options = {k: v for k, v in optimizer.defaults.items() if k in ("lr", "betas", "momentum")}
+            optimizer = plain([weight], **options, weight_decay=0.01, foreach=False)
+        for _ in range(20):
+            weight.square().mul(torch.arange(50.0)).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        results.append(weight.detach())
+    assert torch.allclose(*results, rtol=1e-4, atol=1e-6)
+
+
+def test_one_cycle_steers_the_rate_and_leaves_the_momentum() -> None:
+    recipe = Recipe.load(
+        "seed", optimizer="adam", momentum=0.7, beta2=0.9, schedule="one-cycle", epochs=1
+    )
+    optimizer = OPTIMIZERS.get("adam")(nn.Linear(2, 2).parameters(), recipe)
+    schedule = SCHEDULES.get("one-cycle")(optimizer, recipe, 10)
+    rates = []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        assert optimizer.param_groups[0]["betas"] == (0.7, 0.9)
+        optimizer.step()
+        if len(rates) < 10:
+            schedule.step()
+    assert max(rates) == pytest.approx(0.01, rel=0.1)
+    assert rates[0] == pytest.approx(0.0004)
+    assert rates[-1] < 1e-6
