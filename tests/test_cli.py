@@ -131,9 +131,12 @@ def test_inspection_draws_what_it_names(cli: Cli, run: Path, picture: Path, tmp_
 
 
 def test_recipes(cli: Cli) -> None:
-    assert cli("recipes")[1].startswith("seed       the reference")
+    listed = cli("recipes")[1].splitlines()
+    assert listed[0].startswith("fast       99 % in one epoch")
+    assert listed[1].startswith("seed       the reference")
     assert cli("recipes", "seed")[1].startswith("# seed: ")
-    assert json.loads(cli("recipes", "--json")[1])["recipes"][0]["name"] == "seed"
+    found = json.loads(cli("recipes", "--json")[1])["recipes"]
+    assert [recipe["name"] for recipe in found] == ["fast", "seed"]
     assert json.loads(cli("recipes", "seed", "--json")[1])["batch_size"] == 64
     assert cli("recipes", "sead")[0] == 2
 
@@ -142,13 +145,14 @@ def test_every_field_of_a_recipe_has_a_flag(cli: Cli, idx_folder: Path, tmp_path
     words = {"dataset": "idx", "holdout": 9, "mean": 0.1, "std": 0.3, "model": "mlp", "dropout": 0.2}
     words |= {"loss": "cross-entropy", "optimizer": "adam", "lr": 0.003, "momentum": 0.8}
     words |= {"weight-decay": 0.001, "schedule": "one-cycle", "batch-size": 8, "epochs": 1, "seed": 7}
-    words |= {"device": "cpu", "precision": "bf16"}
-    flags = [word for key, value in words.items() for word in (f"--{key}", value)]
+    words |= {"device": "cpu", "precision": "bf16", "augmentation": "shift", "beta2": 0.99}
+    words |= {"label-smoothing": 0.1, "memory-format": "contiguous", "threads": 1}
+    flags = [word for key, value in words.items() for word in (f"--{key}", value)] + ["--no-compile"]
     status, _, err = cli("train", "--data-dir", idx_folder, "--run-dir", tmp_path / "r", *flags)
     assert status == 0, err
     recipe = lenetscope.Run.open(tmp_path / "r").recipe().as_dict()
     expected = {key.replace("-", "_"): value for key, value in words.items()}
-    expected |= {"mean": [0.1], "std": [0.3], "precision": "bf16-mixed"}
+    expected |= {"mean": [0.1], "std": [0.3], "precision": "bf16-mixed", "compile": False}
     assert {key: recipe[key] for key in expected} == expected
     assert set(recipe) - set(expected) == {"name", "summary"}
 

@@ -47,10 +47,12 @@ class BatchLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         images, labels = self.data
         total = len(labels)
-        order = None
-        if self.generator is not None:
-            order = torch.randperm(total, generator=self.generator)
-        for start in range(0, total, self.batch_size):
-            part = slice(start, start + self.batch_size)
-            index = part if order is None else order[part]
-            yield self.transform(images[index]), labels[index]
+        if self.generator is None:
+            for start in range(0, total, self.batch_size):
+                part = slice(start, start + self.batch_size)
+                yield self.transform(images[part]), labels[part]
+            return
+        order = torch.randperm(total, generator=self.generator)
+        for index in torch.split(order, self.batch_size):
+            # several times as quick as images[index]
+            yield self.transform(images.index_select(0, index)), labels.index_select(0, index)

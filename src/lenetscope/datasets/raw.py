@@ -32,6 +32,10 @@ class Rows:
     def __getitem__(self, which: Any) -> Tensor:
         return self.images[self.index[which]]
 
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """Return the images of these numbers, as `torch.Tensor.index_select` does."""
+        return self.images.index_select(dim, self.index[index])
+
 
 class LabelledImages(NamedTuple):
     """Images (N, C, H, W) uint8 and their labels (N,) int64."""
