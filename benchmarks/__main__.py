@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import lineup
 
-BENCHMARKS = ("compare", "growth", "inference", "floor")
+BENCHMARKS = ("compare", "growth", "inference", "floor", "ablation")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -47,6 +47,10 @@ def main(words: list[str] | None = None) -> int:
         from benchmarks import floor
 
         floor.main(args.out, args.smoke)
+    if "ablation" in wanted:
+        from benchmarks import ablation
+
+        ablation.main(args.out, args.smoke)
     return status
 
 

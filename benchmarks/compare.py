@@ -30,7 +30,7 @@ from benchmarks.measure import MeasurementError
 from benchmarks.table import TARGET, Record, Row, markdown, summarize
 
 EPOCHS = 2
-"""How long the seconds of an epoch are measured; the last epoch counts."""
+"""How long the seconds of an epoch are measured; the first epoch does not count."""
 
 SMOKE_LIMIT = 2000
 

@@ -1,7 +1,7 @@
 """From single measurements to the table that the documentation shows.
 
-In: `Record`s. Out: a `Row` a contender, and the table as Markdown. Ratios are taken within one repeat,
-where both programs met the same state of the machine; the median and the span are of these ratios.
+In: `Record`s. Out: a `Row` a contender, and the table as Markdown. Ratios are taken within one turn of
+all contenders, where they met the same state of the machine; median and span are of these ratios.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,8 +52,9 @@ class Row:
 
 
 def epoch_seconds(measurement: Measurement) -> float:
-    """Return the seconds of the last epoch: the first one also pays for warming up and compiling."""
-    return measurement.epochs[-1].train_seconds
+    """Return the median seconds of an epoch, the first left out: it also pays for warming up."""
+    later = measurement.epochs[1:] or measurement.epochs
+    return median(epoch.train_seconds for epoch in later)
 
 
 def to_target(measurement: Measurement, target: float = TARGET) -> tuple[float, float] | None:
@@ -69,23 +70,25 @@ def to_target(measurement: Measurement, target: float = TARGET) -> tuple[float, 
 def summarize(records: Sequence[Record], names: Sequence[str], ordinary: str) -> list[Row]:
     """Return a row for each name, from all that was measured so far."""
     seconds = {
-        (record.name, record.repeat): epoch_seconds(record.measurement)
+        (record.name, (record.kind, record.repeat)): epoch_seconds(record.measurement)
         for record in records
-        if record.kind == "epoch" and record.measurement
+        if record.measurement and (record.kind == "epoch" or len(record.measurement.epochs) > 1)
     }
     return [_row(name, records, seconds, ordinary) for name in names]
 
 
 def _row(
-    name: str, records: Sequence[Record], seconds: Mapping[tuple[str, int], float], ordinary: str
+    name: str,
+    records: Sequence[Record],
+    seconds: Mapping[tuple[str, tuple[str, int]], float],
+    ordinary: str,
 ) -> Row:
     mine = [record for record in records if record.name == name]
     epochs = [r.measurement for r in mine if r.kind == "epoch" and r.measurement]
     longer = [r.measurement for r in mine if r.kind == "to-99" and r.measurement]
+    own = {turn: value for (each, turn), value in seconds.items() if each == name}
     ratios = [
-        own / seconds[ordinary, repeat]
-        for (each, repeat), own in seconds.items()
-        if each == name and (ordinary, repeat) in seconds
+        value / seconds[ordinary, turn] for turn, value in own.items() if (ordinary, turn) in seconds
     ]
     reached = [found for m in longer if (found := to_target(m))]
     always = bool(longer) and len(reached) == len(longer)
@@ -93,7 +96,7 @@ def _row(
     ready = [m.ready_seconds for m in (epochs or longer) if m.ready_seconds is not None]
     return Row(
         name=name,
-        seconds=median(map(epoch_seconds, epochs)) if epochs else None,
+        seconds=median(own.values()) if own else None,
         ratio=(median(ratios), min(ratios), max(ratios)) if ratios else None,
         train_to_target=median(trained for trained, _ in reached) if always else None,
         whole_to_target=median(whole for _, whole in reached) if always else None,

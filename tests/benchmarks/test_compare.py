@@ -103,16 +103,16 @@ class TestTable:
         Record("epoch", 0, "c", None, "not installed: c"),
     )
 
-    def test_ratios_are_taken_within_a_repeat_and_the_last_epoch_counts(self) -> None:
+    def test_ratios_are_taken_within_a_turn_and_the_first_epoch_does_not_count(self) -> None:
         a, b, _ = summarize(self.RECORDS, ["a", "b", "c"], "a")
         assert a.ratio == (1.0, 1.0, 1.0)
-        assert b.ratio == (0.5, 0.375, 0.75)
-        assert (a.seconds, b.seconds) == (4.0, 3.0)
+        assert b.ratio == (0.625, 0.375, 1.0)  # of the turns 0.5, 0.75, 0.375 and, to 99 %, 1.0
+        assert (a.seconds, b.seconds) == (4.25, 3.0)
         assert b.peak_mib == 300.0
 
     def test_a_repeat_that_the_ordinary_way_failed_gives_no_ratio(self) -> None:
         _, b, _ = summarize(self.RECORDS[1:], ["a", "b", "c"], "a")
-        assert b.ratio == (0.5625, 0.375, 0.75)
+        assert b.ratio == (0.75, 0.375, 1.0)
 
     def test_time_to_the_target_ends_with_the_epoch_that_reached_it(self) -> None:
         a, b, _ = summarize(self.RECORDS, ["a", "b", "c"], "a")
@@ -128,8 +128,8 @@ class TestTable:
         rows = summarize(self.RECORDS, ["a", "b", "c"], "a")
         lines = markdown(rows, {"a": "A", "b": "B", "c": "C"}).splitlines()[2:]
         assert lines == [
-            "| A | 4.00 s | 1.00 (1.00 to 1.00) | not reached, best 98.90 % | – | 1.50 s | 100 |",
-            "| B | 3.00 s | 0.50 (0.38 to 0.75) | 7.00 s | 20.0 s | 1.50 s | 300 |",
+            "| A | 4.25 s | 1.00 (1.00 to 1.00) | not reached, best 98.90 % | – | 1.50 s | 100 |",
+            "| B | 3.00 s | 0.62 (0.38 to 1.00) | 7.00 s | 20.0 s | 1.50 s | 300 |",
             "| C | not installed: c | – | – | – | – | – |",
         ]
 

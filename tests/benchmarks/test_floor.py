@@ -18,4 +18,4 @@ def test_a_small_measurement_has_every_figure() -> None:
     found = floor.steps("32-true", 2)
     assert found["epoch_seconds"] > 0
     assert abs(sum(found["shares"].values()) - 1) < 1e-9
-    assert {"convolution", "pooling", "optimizer"} <= found["shares"].keys()
+    assert {"convolution", "pooling", "optimizer", floor.BETWEEN} <= found["shares"].keys()

@@ -52,10 +52,10 @@ def test_the_lean_network_layer_by_layer() -> None:
     x = torch.zeros(2, 1, 28, 28)
     shapes = [tuple((x := layer(x)).shape[1:]) for layer in model.children()]
     assert shapes == [
-        (24, 24, 24), (24, 12, 12), (24, 12, 12), (32, 10, 10), (32, 5, 5), (32, 5, 5),
+        (16, 24, 24), (16, 12, 12), (16, 12, 12), (32, 10, 10), (32, 5, 5), (32, 5, 5),
         (800,), (256,), (256,), (256,), (10,),
     ]  # fmt: skip
-    assert sum(p.numel() for p in model.parameters()) == 215_194
+    assert sum(p.numel() for p in model.parameters()) == 212_682
 
 
 @pytest.mark.parametrize(("wanted", "found"), [("auto", "channels_last"), ("contiguous", "contiguous")])

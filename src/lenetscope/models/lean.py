@@ -1,6 +1,6 @@
 """A network of few multiplications, for training in seconds.
 
-In: images (N, C, H, W). Out: logits (N, K). 215,194 parameters for 28x28 images of one channel and ten
+In: images (N, C, H, W). Out: logits (N, K). 212,682 parameters for 28x28 images of one channel and ten
 classes. No padding and a wide first filter, so that the maps shrink early; ReLU after the pooling, as
 in `lenet`.
 """
@@ -33,10 +33,10 @@ class LeanNet(nn.Module):
         if min(height, width) < 12:
             raise UsageError(f"LeanNet needs images of at least 12x12, not {height}x{width}.")
         rows, columns = (((side - 4) // 2 - 2) // 2 for side in (height, width))
-        self.conv1 = nn.Conv2d(channels, 24, kernel_size=5)
+        self.conv1 = nn.Conv2d(channels, 16, kernel_size=5)
         self.pool1 = nn.MaxPool2d(2)
         self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(24, 32, kernel_size=3)
+        self.conv2 = nn.Conv2d(16, 32, kernel_size=3)
         self.pool2 = nn.MaxPool2d(2)
         self.relu2 = nn.ReLU()
         self.flatten = nn.Flatten()
@@ -47,7 +47,7 @@ class LeanNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K) for images (N, C, H, W); the shapes below are for 28x28."""
-        x = self.relu1(self.pool1(self.conv1(images)))  # (N, 24, 12, 12)
+        x = self.relu1(self.pool1(self.conv1(images)))  # (N, 16, 12, 12)
         x = self.relu2(self.pool2(self.conv2(x)))  # (N, 32, 5, 5)
         x = self.flatten(x)  # (N, 800)
         x = self.dropout(self.relu3(self.fc1(x)))  # (N, 256)
