@@ -24,7 +24,7 @@ from lenetscope.files import write_json, write_text
 from lenetscope.models import LeNet
 
 ROOT = Path(__file__).parents[1]
-ROUNDS = 3
+ROUNDS = 2
 STEPS = 250
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -131,8 +131,8 @@ def report(results: dict[str, Any]) -> str:
     lines = [[WAYS[way], *(cell(way, precision) for precision in PRECISIONS)] for way in ways]
     return (
         machine.table(["a step of 64 images", "float32", "bfloat16"], lines)
-        + f"\nMedian of {1 + max(row['round'] for row in rows)} round(s) of {results['steps']} steps, and "
-        + f"of its ratio to the first row. {machine.sentence(results['machine'])}\n"
+        + f"\nMedian of {1 + max(row['round'] for row in rows)} round(s) of {results['steps']} steps, "
+        + f"and of its ratio to the first row. {machine.sentence(results['machine'])}\n"
     )
 
 
