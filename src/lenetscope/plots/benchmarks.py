@@ -165,6 +165,7 @@ def inference(
         for ax in (single, batches):
             ax.tick_params(axis="y", length=0)
             style.grid(ax, axis="x")
+            ax.locator_params(axis="x", nbins=5)
             ax.set_axisbelow(True)
     return figure
 
