@@ -1,8 +1,8 @@
 """The process of the command line: ``lenetscope`` and ``python -m lenetscope``.
 
-In: the words of the command. Out: its exit status. Importing torch makes some hundred thousand objects
-that all stay. Python would look through them again and again for garbage, and take them down one by
-one in the end: together a second and a half of a process that lives for six.
+In: the words of the command. Out: its exit status. Importing torch makes very many objects that all
+stay. Python would look through them again and again for garbage, and take them down one by one in the
+end: together more than a second of a process that may live for six.
 """
 
 import atexit
