@@ -16,6 +16,7 @@ from PIL import Image
 
 import lenetscope
 from lenetscope.cli import main
+from lenetscope.inspection import QUESTIONS
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -53,7 +54,7 @@ def test_training_prints_its_result_on_stdout_and_its_progress_on_stderr(
     assert status == 0
     assert out.startswith("run       runs/seed-1\naccuracy  ")
     assert "95 % interval" in out
-    assert "next      lenetscope inspect runs/seed-1" in out
+    assert "next      lenetscope report runs/seed-1" in out
     assert "epoch 3/3" in err
     assert "\x1b" not in out + err
     status, out, err = cli("train", "--data-dir", idx_folder, *SMALL, "--json")
@@ -106,7 +107,7 @@ def test_prediction_of_pictures(cli: Cli, run: Path, picture: Path, tmp_path: Pa
 def test_inspection_draws_what_it_names(cli: Cli, run: Path, picture: Path, tmp_path: Path) -> None:
     status, out, _ = cli("inspect", run)
     assert status == 0
-    assert "conv1        Conv2d           32x28x28        320" in out
+    assert "conv1    Conv2d     32x28x28         320" in out
     names = ["curves", "confusion", "filters-conv1", "filters-conv2", "outputs"]
     assert [Path(line).stem for line in out.splitlines() if line.endswith(".png")] == names
     assert all((run / "figures" / f"{name}.png").stat().st_size > 5000 for name in names)
@@ -125,9 +126,20 @@ def test_inspection_draws_what_it_names(cli: Cli, run: Path, picture: Path, tmp_
     result = json.loads(out)
     assert [Path(p).name for p in result["pictures"]] == ["filters-conv2.png", "outputs.png"]
     assert sum(row["parameters"] for row in result["layers"]) == result["parameters"]
+    status, out, _ = cli("inspect", run, "--what", "confusion,maps", "--format", "svg")
+    assert out.splitlines()[-2:] == [f"{run}/figures/confusion.svg", f"{run}/figures/outputs.svg"]
+    assert (run / "figures" / "outputs.svg").read_bytes().startswith(b"<?xml")
+    status, _, err = cli("inspect", run, "--what", "mpas")
+    assert (status, "unknown question 'mpas'; did you mean 'maps'?" in err) == (2, True)
     status, _, err = cli("inspect", run, "--layers", "conv3")
     assert status == 2
     assert "unknown layer 'conv3'; did you mean 'conv2'" in err
+
+
+def test_every_question_says_what_it_answers(cli: Cli) -> None:
+    lines = cli("inspect", ".", "--what", "list")[1].splitlines()
+    assert [line.split()[0] for line in lines] == QUESTIONS.names()
+    assert all(len(line) > 30 and line.endswith((".", "?")) for line in lines)
 
 
 def test_recipes(cli: Cli) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from lenetscope.architecture import Architecture
     from lenetscope.errors import LenetscopeError
     from lenetscope.evaluation import Scores
+    from lenetscope.insight.capture import capture
+    from lenetscope.inspection import Study
     from lenetscope.recipe import Recipe
     from lenetscope.runs import Run, RunWriter
     from lenetscope.training import Callback, EarlyStopping
@@ -25,6 +27,8 @@ _HOMES = {
     "Run": "lenetscope.runs",
     "RunWriter": "lenetscope.runs",
     "Scores": "lenetscope.evaluation",
+    "Study": "lenetscope.inspection",
+    "capture": "lenetscope.insight",
 }
 
 __all__ = [
@@ -36,6 +40,8 @@ __all__ = [
     "Run",
     "RunWriter",
     "Scores",
+    "Study",
+    "capture",
 ]
 
 

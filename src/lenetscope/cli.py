@@ -240,48 +240,61 @@ def predict(
 def inspect(
     run: Path,
     *,
+    what: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     image: Annotated[list[Path] | None, Parameter(negative="")] = None,
     layers: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    form: Annotated[Literal["png", "svg"], Parameter(name="--format")] = "png",
     out: Path | None = None,
     data_dir: DataDir = None,
     device: str | None = None,
     as_json: Json = False,
 ) -> None:
-    """Show the layers of a run's network, and draw its filters, feature maps and curves.
+    """Show the layers of a run's network, and draw what you ask about it.
 
     Parameters
     ----------
     run
         Folder of a run.
+    what
+        Questions, such as filters,maps; "all" for every one; "list" to see them
+        (default: curves,confusion,filters,maps).
     image
-        Picture whose feature maps to draw; may be given several times (default: four test images).
+        Picture to look at; may be given several times (default: four test images).
     layers
-        Layers to draw (default: every convolution's filters, and what each layer puts out).
+        Layers to look at, names or patterns such as "conv*" (default: what suits the question).
+    form
+        Format of the pictures.
     out
         Folder of the pictures (default: figures in the run's folder).
     device
         Where to compute: auto, cpu, cuda or mps (default: as the recipe says).
     """
     from lenetscope import output
-    from lenetscope.architecture import Architecture
-    from lenetscope.inspection import draw, layer_table
-    from lenetscope.runs import Run
+    from lenetscope.inspection import QUESTIONS, Choice, Study, draw
 
-    folder = Run.open(run)
-    arch = Architecture.from_run(folder, device=device)
-    rows = layer_table(arch)
-    pictures = draw(arch, folder, images=image, layers=layers, out=out, data_dir=data_dir)
+    asked = [name for each in what or [] for name in each.split(",") if name]
+    if "list" in asked:
+        answers = {name: QUESTIONS.get(name).__doc__ or "" for name in QUESTIONS.names()}
+        if as_json:
+            _print_json({"questions": answers})
+        else:
+            print("\n".join(f"{name:12} {text.splitlines()[0]}" for name, text in answers.items()))
+        return
+    study = Study.open(run, device=device, data_dir=data_dir)
+    choice = Choice.of(study, image or [], layers)
+    pictures = draw(study, choice, what=asked or None, out=out, form=form, tracker=output.tracker)
     if as_json:
         _print_json(
             {
                 "run": str(run),
-                "layers": [dataclasses.asdict(row) for row in rows],
-                "parameters": arch.count_parameters(),
+                "layers": study.layers.as_dicts(),
+                "parameters": study.arch.count_parameters(),
                 "pictures": [str(path) for path in pictures],
             }
         )
         return
-    print(output.layers_table(rows, arch.count_parameters()))
+    print(study.layers)
+    print(f"parameters  {study.arch.count_parameters():,}")
     for path in pictures:
         print(path)
 

@@ -3,12 +3,15 @@
 In: results. Out: lines.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from lenetscope.architecture import Architecture
 from lenetscope.evaluation import Scores
-from lenetscope.insight import LayerRow
 from lenetscope.runs import Run
+from lenetscope.tracking import Track, untracked
+
+T = TypeVar("T")
 
 
 def beginning(arch: Architecture, run: Run) -> str:
@@ -33,8 +36,9 @@ def ending(arch: Architecture, run: Run, scores: Scores) -> str:
             f"run       {run.path}",
             f"accuracy  {_accuracy(scores)}",
             f"training  {seconds:.{0 if seconds >= 10 else 1}f} s for {_epochs(arch.total_epochs)}",
-            f"next      lenetscope inspect {run.path}     see its filters and feature maps",
-            f"          lenetscope evaluate {run.path}    see who is taken for whom",
+            f"next      lenetscope report {run.path}     one page that tells the whole story",
+            f"          lenetscope inspect {run.path}    pictures of its filters and feature maps",
+            f"          lenetscope evaluate {run.path}   see who is taken for whom",
         ]
     )
 
@@ -65,13 +69,19 @@ def scores_table(scores: Scores) -> str:
     return "\n".join(lines)
 
 
-def layers_table(rows: Iterable[LayerRow], parameters: int) -> str:
-    """Return a line a layer, and the sum of the parameters."""
-    lines = [
-        f"{row.name:12} {row.kind:12} {'x'.join(map(str, row.shape)):>12} {row.parameters:>10,}"
-        for row in rows
-    ]
-    return "\n".join([*lines, f"{'parameters':38} {parameters:>10,}"])
+def tracker(label: str) -> Track:
+    """Return what shows how far a piece of work has come: a bar on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    if not console.is_terminal or console.is_dumb_terminal:
+        return untracked
+
+    def tracked(items: Sequence[T], /) -> Iterable[T]:
+        return track(items, description=f"{label:12}", console=console, transient=True)
+
+    return tracked
 
 
 def _accuracy(scores: Scores) -> str:

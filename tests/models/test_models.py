@@ -8,7 +8,8 @@ from conftest import same_weights
 from lenetscope import Recipe
 from lenetscope.datasets import Preprocess, load
 from lenetscope.errors import RecipeError, UsageError
-from lenetscope.models import MODELS, LeanNet, LeNet, build, eval_mode, memory_format
+from lenetscope.models import MODELS, LeanNet, LeNet, build, memory_format
+from lenetscope.untouched import eval_mode
 
 
 def test_the_reference_network_layer_by_layer() -> None:

@@ -23,3 +23,12 @@ def test_matplotlib_is_imported_by_drawing_not_by_importing() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["False", "True"]
+
+
+def test_a_figure_shows_itself_where_pyplot_was_never_imported() -> None:
+    code = (
+        "import sys; from lenetscope import plots\n"
+        "png = plots.curves([])._repr_png_(); print(png[:4], 'matplotlib.pyplot' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "b'\\x89PNG' False\n"

@@ -14,17 +14,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lenetscope import datasets, plots
+from lenetscope import datasets, plots, rng
 from lenetscope.architecture.trainable import Trainable
 from lenetscope.datasets import AUGMENTATIONS, BatchLoader, Preprocess, Splits, statistics
 from lenetscope.errors import DataError, UsageError
 from lenetscope.evaluation import Scores, evaluate, predicted_classes, probabilities
 from lenetscope.evaluation.predictions import main_output
-from lenetscope.models import build, eval_mode, memory_format
+from lenetscope.models import build, memory_format
 from lenetscope.recipe import Recipe
 from lenetscope.runs import Run, environment
-from lenetscope.training import engine, machine, rng
+from lenetscope.training import engine, machine
 from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES
+from lenetscope.untouched import eval_mode
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

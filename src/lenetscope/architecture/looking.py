@@ -75,7 +75,7 @@ class Looking:
         """Record what layers put out at each forward pass, in place of layers hooked before.
 
         Args:
-            layers_to_hook: exact names.
+            layers_to_hook: names or patterns, see `insight.find_layers`.
             hook_fn: called in place of recording, with (layer, inputs, outputs).
             max_bytes: when the next values would go past it, recording stops with a warning.
 
@@ -83,10 +83,10 @@ class Looking:
             LayerError: if there is no such layer; hooks attached before are then still there.
         """
         if hook_fn is None:
-            hooks: Any = insight.Capture(self.model, layers_to_hook, max_bytes)
+            hooks: Any = insight.Capture(self.model, layers_to_hook, max_bytes=max_bytes)
         else:
             hooks = insight.CustomHooks(self.model, layers_to_hook, hook_fn)
-        if self._hooks:
+        if self._hooks is not None:
             self._hooks.remove()
         self._hooks = hooks
         self._custom = dict.fromkeys(insight.find_layers(self.model, layers_to_hook))
@@ -95,7 +95,8 @@ class Looking:
     def visualization(self) -> dict[str, Any]:
         """What hooked layers put out, by name: arrays (N, …), None before the first forward pass."""
         if isinstance(self._hooks, insight.Capture):
-            return {name: self._hooks.outputs(name) for name in self._hooks.names}
+            hooks = self._hooks
+            return {n: hooks[n].numpy() if n in hooks else None for n in hooks.names}
         return self._custom
 
     def capture_gradients(
@@ -133,5 +134,5 @@ class Looking:
     def remove_hooks(self) -> None:
         """Take all hooks off the model; what they recorded stays."""
         for hooks in (self._hooks, *self._records.values()):
-            if hooks:
+            if hooks is not None:
                 hooks.remove()

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lenetscope import plots
+from lenetscope import plots, rng
 from lenetscope.architecture.looking import Looking
 from lenetscope.errors import UsageError
 from lenetscope.files import write_bytes
-from lenetscope.training import Callback, TrainState, engine, fit, lr_range_test, rng
+from lenetscope.training import Callback, TrainState, engine, fit, lr_range_test
 from lenetscope.training.checkpoint import dumps, load_into
 from lenetscope.training.choices import STEPPED_EACH_BATCH
 from lenetscope.training.progress import ProgressDisplay

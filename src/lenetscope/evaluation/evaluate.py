@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lenetscope.evaluation.predictions import label_error
 from lenetscope.evaluation.tally import Tally
-from lenetscope.models import eval_mode
+from lenetscope.untouched import eval_mode
 
 
 def evaluate(

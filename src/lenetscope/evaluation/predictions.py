@@ -10,16 +10,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lenetscope.errors import DataError
+from lenetscope.errors import DataError, UsageError
+from lenetscope.tracking import Track, untracked
+from lenetscope.untouched import device_of, eval_mode
 
 
 def main_output(outputs: Any) -> Tensor | None:
     """Return the tensor to judge by: ``outputs`` itself, its ``logits``, or its first element.
 
-    Networks with auxiliary classifiers, such as Inception, put out several in training mode.
+    Networks with auxiliary classifiers, such as Inception, put out several in training mode; others
+    put out a dictionary, of which ``"logits"`` is taken, or the only tensor that there is.
     """
     if isinstance(outputs, Tensor):
         return outputs
+    if isinstance(outputs, dict):
+        tensors = [value for value in outputs.values() if isinstance(value, Tensor)]
+        only = tensors[0] if len(tensors) == 1 else None
+        return outputs["logits"] if isinstance(outputs.get("logits"), Tensor) else only
     if isinstance(getattr(outputs, "logits", None), Tensor):
         return outputs.logits  # type: ignore[no-any-return]
     if isinstance(outputs, (tuple, list)) and outputs and isinstance(outputs[0], Tensor):
@@ -93,3 +100,34 @@ def label_error(outputs: Any, labels: Tensor, error: IndexError) -> Exception:
         f"a label is out of range: labels go from {low} to {high}, and the network has outputs for "
         f"0 to {classes - 1}."
     )
+
+
+def model_outputs(
+    model: nn.Module, images: Tensor, batch_size: int = 250, *, track: Track = untracked
+) -> Tensor:
+    """Return what a model puts out for many images, in evaluation mode and without gradients.
+
+    Args:
+        model: of one input; its modes are as before when this returns or raises.
+        images: (N, …), as the model takes them, on any device.
+        batch_size: how many go through at once.
+        track: is handed the batches and shows how far one has come.
+
+    Returns:
+        (N, K) float32 on the CPU: logits, as a rule.
+
+    Raises:
+        UsageError: if the model puts out no tensor that one can judge by, see `main_output`.
+    """
+    device = device_of(model)
+    parts = []
+    with eval_mode(model), torch.no_grad():
+        for batch in track(torch.split(images, batch_size)):
+            outputs = main_output(model(batch.to(device)))
+            if outputs is None:
+                raise UsageError(
+                    "the model puts out no tensor, nor anything with one called 'logits': there is "
+                    "nothing to judge by."
+                )
+            parts.append(outputs.float().cpu())
+    return torch.cat(parts)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import nn
 
 from lenetscope.errors import LayerError, listed
-from lenetscope.insight.capture import find_layers
+from lenetscope.insight.hooks import find_layers
 
 
 def filters_of(model: nn.Module, layer: str) -> npt.NDArray[Any]:

@@ -10,20 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lenetscope.models import eval_mode
+from lenetscope.tables import Table, column
+from lenetscope.untouched import device_of, eval_mode
 
 
 @dataclass(frozen=True)
 class LayerRow:
     """One layer: name, kind, shape of its output for one input (without N), parameters."""
 
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    parameters: int
+    name: str = column(heading="layer")
+    kind: str = column()
+    shape: tuple[int, ...] = column(heading="output")
+    parameters: int = column(",d")
 
 
-def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow]:
+def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> Table[LayerRow]:
     """Run one input of zeros through the model and list the layers that ran.
 
     Args:
@@ -43,14 +44,13 @@ def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow]:
 
         return record
 
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     try:
         for name, layer in model.named_modules():
             if not list(layer.children()) and name:
                 handles.append(layer.register_forward_hook(recorder(name)))
         with eval_mode(model), torch.no_grad():
-            model(torch.zeros(1, *input_shape, device=device))
+            model(torch.zeros(1, *input_shape, device=device_of(model)))
     finally:
         for handle in handles:
             handle.remove()
-    return rows
+    return Table(rows)

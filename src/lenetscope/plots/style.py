@@ -5,6 +5,7 @@ have. Everything imported from matplotlib is imported here, and only when it is 
 scales are shown beside what they colour; zero is white where values have a sign.
 """
 
+import functools
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,10 +63,22 @@ def new_figure(options: Mapping[str, Any], size: tuple[float, float]) -> "Iterat
         options: the caller's, for `matplotlib.figure.Figure`; they win.
         size: (width, height) in inches, if the options do not say.
     """
+    with styled():
+        yield _picture_class()(**{"figsize": size} | dict(options))
+
+
+@functools.cache
+def _picture_class() -> "type[Figure]":
+    """Return a figure that notebooks show by itself, also where pyplot was never imported."""
     from matplotlib.figure import Figure
 
-    with styled():
-        yield Figure(**{"figsize": size} | dict(options))
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=100)
+            return buffer.getvalue()
+
+    return Picture
 
 
 def save(figure: "Figure", path: Path, dpi: int = 150) -> Path:

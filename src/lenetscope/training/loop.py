@@ -18,10 +18,11 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import lr_scheduler
 
+from lenetscope import rng
 from lenetscope.errors import DataError, TrainingError, UsageError
 from lenetscope.evaluation import Tally, evaluate
 from lenetscope.evaluation.predictions import label_error
-from lenetscope.training import engine, rng
+from lenetscope.training import engine
 from lenetscope.training.callbacks import Callback
 from lenetscope.training.choices import STEPPED_EACH_BATCH
 from lenetscope.training.state import TrainState

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lenetscope import rng
 from lenetscope.errors import UsageError
-from lenetscope.models import in_mode
-from lenetscope.training import rng
+from lenetscope.untouched import in_mode
 
 DIVERGED = 4.0
 """The test stops when the smoothed loss is so many times its lowest value."""

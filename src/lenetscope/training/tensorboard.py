@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from lenetscope.errors import UsageError
-from lenetscope.models import eval_mode
 from lenetscope.training.callbacks import Callback
 from lenetscope.training.state import TrainState
+from lenetscope.untouched import eval_mode
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
