@@ -1,5 +1,7 @@
 """Counts and figures, against answers by hand and other people's libraries."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,17 @@ def test_the_worst_pairs_and_the_dictionary() -> None:
     )
     assert as_dict["confusion"] == [[1, 2, 0], [0, 1, 1], [0, 0, 1]]
     assert as_dict["errors"] == 3
+
+
+def test_scores_show_themselves_in_a_notebook() -> None:
+    scores = Scores.from_tally(tally_of([0, 0, 0, 1], [0, 0, 1, 1], 3), ("cat", "<dog>", "cow"))
+    html = scores._repr_html_()
+    for text in ("4 images", "75.00% (95 % interval 30.06% to 95.44%)", f"{scores.loss:.4f}"):
+        assert f">{text}<" in html
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", html)]
+    assert ["cat", "3", "100.00%", "66.67%", "80.00%"] in rows
+    assert ["&lt;dog&gt;", "1", "50.00%", "100.00%", "66.67%"] in rows
+    assert ["cow", "0", "-", "-", "-"] in rows
 
 
 def test_there_must_be_something_to_score() -> None:

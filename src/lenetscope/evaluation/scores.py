@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lenetscope.errors import DataError
 from lenetscope.evaluation.tally import Tally
+from lenetscope.tables import html_table
 
 Z_95 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
@@ -106,6 +107,26 @@ class Scores:
             }
             for k, name in enumerate(self.classes)
         ]
+
+    def _repr_html_(self) -> str:
+        low, high = self.accuracy_interval
+        figures = [
+            ("accuracy", f"{self.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%})"),
+            ("errors", f"{self.errors:,}"),
+            ("loss", f"{self.loss:.4f}"),
+        ]
+        cells = [
+            [
+                row["class"],
+                f"{row['n']:,}",
+                *("-" if row[k] is None else f"{row[k]:.2%}" for k in ("precision", "recall", "f1")),
+            ]
+            for row in self.per_class()
+        ]
+        headings = ["class", "n", "precision", "recall", "F1"]
+        return html_table([f"{self.n:,} images", ""], figures, [False, True]) + html_table(
+            headings, cells, [False, True, True, True, True]
+        )
 
     def most_confused(self, count: int = 5) -> list[tuple[str, str, int]]:
         """Return the largest cells off the diagonal: true class, predicted class, how often."""

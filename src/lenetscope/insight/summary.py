@@ -4,6 +4,8 @@ In: a model and the shape of one input. Out: a row for each layer that runs: wha
 out, how many parameters it learns.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,3 +56,13 @@ def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> Table[LayerRow]
         for handle in handles:
             handle.remove()
     return Table(rows)
+
+
+def telling_layers(rows: Sequence[LayerRow]) -> list[str]:
+    """Return the layers that learn or change the size: not those that work number by number."""
+    before = [0, *(math.prod(row.shape) for row in rows)]
+    return [
+        row.name
+        for row, size in zip(rows, before, strict=False)
+        if row.parameters or math.prod(row.shape) != size
+    ]

@@ -16,12 +16,21 @@ from lenetscope.architecture import Architecture
 from lenetscope.datasets import LabelledImages, Preprocess, Splits
 from lenetscope.errors import LayerError
 from lenetscope.evaluation import Scores, probabilities
+from lenetscope.evaluation.calibration import (
+    Calibration,
+    cross_fitted,
+    fit_temperature,
+    with_temperature,
+)
 from lenetscope.insight import LayerRow
+from lenetscope.insight.mistakes import Mistake, find_mistakes
 from lenetscope.runs import Run
 from lenetscope.tables import Table
 from lenetscope.tracking import Track, untracked
 
 BATCH = 250
+NEAREST = 5
+"""Training images that are looked up for each mistake."""
 FEATURE_BYTES = 2 * 2**30
 """What the features of all training images may take: 2 GiB."""
 
@@ -99,6 +108,20 @@ class Study:
         return [name for name in ran if isinstance(modules[name], nn.Conv2d)]
 
     @cached_property
+    def last_maps(self) -> str | None:
+        """Name of the last layer whose outputs are maps of more than one place; None without any.
+
+        Layers that run several times in a pass are left out.
+        """
+        names = [row.name for row in self.layers]
+        maps = [
+            row.name
+            for row in self.layers
+            if len(row.shape) == 3 and max(row.shape[1:]) > 1 and names.count(row.name) == 1
+        ]
+        return maps[-1] if maps else None
+
+    @cached_property
     def last_layer(self) -> str:
         """Name of the last layer that learns; what it is given are the features to decide by.
 
@@ -109,6 +132,20 @@ class Study:
         if not learning:
             raise LayerError("no layer of this network learns, so none decides.")
         return learning[-1]
+
+    @cached_property
+    def penultimate(self) -> str:
+        """Name, and call, of the layer that runs just before the last one that learns.
+
+        Raises:
+            LayerError: if there is none.
+        """
+        names = [row.name for row in self.layers]
+        place = names.index(self.last_layer) - 1
+        if place < 0:
+            raise LayerError("this network has a single layer that learns, and none before it.")
+        call = names[:place].count(names[place])
+        return f"{names[place]}:{call}" if call else names[place]
 
     @cached_property
     def splits(self) -> Splits:
@@ -157,8 +194,14 @@ class Study:
     @cached_property
     def logits(self) -> Tensor:
         """What the network puts out for the test images, (N, K) float32, as `evaluate` computes it."""
-        batches = torch.split(self.pixels, BATCH)
-        return torch.cat([torch.from_numpy(self.arch.predict(b)) for b in self.track(batches)])
+        return self._logits(self.splits.test)
+
+    def _logits(self, data: LabelledImages) -> Tensor:
+        parts = [
+            torch.from_numpy(self.arch.predict(data.images[start : start + BATCH]))
+            for start in self.track(range(0, len(data.labels), BATCH))
+        ]
+        return torch.cat(parts)  # (N, K)
 
     @cached_property
     def probabilities(self) -> Tensor:
@@ -177,6 +220,38 @@ class Study:
         """How the network does on the test images, counted anew."""
         self.splits  # noqa: B018  # compares the data with the run's
         return self.arch.evaluate()
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Whether probabilities can be believed, before and after a temperature is applied.
+
+        It is fitted on the images held out for validation; if there were none, on one half of the test
+        images for the other half, and the other way round.
+
+        Raises:
+            DataError: if there are too few wrong answers to fit a temperature to.
+        """
+        recipe = self.arch.recipe
+        assert recipe is not None
+        if not recipe.holdout:
+            return cross_fitted(self.logits, self.labels)
+        valid = self.splits.valid
+        return with_temperature(
+            self.logits, self.labels, fit_temperature(self._logits(valid), valid.labels)
+        )
+
+    @cached_property
+    def mistakes(self) -> Table[Mistake]:
+        """Every wrong answer on the test images, the worst first, with the nearest training images."""
+        return find_mistakes(
+            self.probabilities,
+            self.labels,
+            features=self.features,
+            train_features=self.train_features,
+            train_labels=self.train_labels,
+            k=min(NEAREST, len(self.train_labels)),
+            track=self.track,
+        )
 
     @cached_property
     def features(self) -> Tensor:

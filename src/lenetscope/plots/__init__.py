@@ -5,20 +5,42 @@ it. matplotlib is imported when something is drawn, because a training that draw
 wait for it.
 """
 
+from lenetscope.plots.ablation import ablation
+from lenetscope.plots.activations import activations
+from lenetscope.plots.attribution import attribution, faithfulness
 from lenetscope.plots.benchmarks import growth, inference, times_to_accuracy
-from lenetscope.plots.layers import filters, outputs
+from lenetscope.plots.calibration import coverage, reliability
+from lenetscope.plots.embedding import embedding
+from lenetscope.plots.excitation import excitation, excitation_pages
+from lenetscope.plots.filters import filter_pages, filters
+from lenetscope.plots.layers import outputs
+from lenetscope.plots.mistakes import mistake_pages, mistakes
+from lenetscope.plots.preference import preference
 from lenetscope.plots.scores import confusion
 from lenetscope.plots.style import save
 from lenetscope.plots.training import curves, lr_range
 
 __all__ = [
+    "ablation",
+    "activations",
+    "attribution",
     "confusion",
+    "coverage",
     "curves",
+    "embedding",
+    "excitation",
+    "excitation_pages",
+    "faithfulness",
+    "filter_pages",
     "filters",
     "growth",
     "inference",
     "lr_range",
+    "mistake_pages",
+    "mistakes",
     "outputs",
+    "preference",
+    "reliability",
     "save",
     "times_to_accuracy",
 ]

@@ -1,6 +1,6 @@
-"""Pictures of layers: their filters, and what they put out.
+"""Pictures of what layers put out.
 
-In: weights and activations. Out: figures, mosaics of tiles with a colour scale beside them.
+In: activations. Out: figures, mosaics of tiles with a colour scale beside them.
 """
 
 import math
@@ -20,38 +20,6 @@ if TYPE_CHECKING:
 
 STRIP = 20
 """Vectors of so many values at most are drawn in one row, numbered."""
-
-
-def filters(weights: Array, layer: str, **figure_options: Any) -> "Figure":
-    """Draw the filters of a convolution, all on one colour scale with zero in white.
-
-    Filters of one channel stand in a grid; those of several stand in rows, one column a channel.
-
-    Args:
-        weights: (filters, channels, H, W).
-        layer: name for the title.
-        figure_options: go to `matplotlib.figure.Figure`.
-    """
-    count, channels, height, width = weights.shape
-    if channels == 1:
-        columns = min(8, count)
-        tiles = weights[:, 0]
-        labels = ("", "filter")
-    else:
-        columns = channels
-        tiles = weights.reshape(-1, height, width)  # (filters * channels, H, W)
-        labels = ("input channel", "filter")
-    rows = math.ceil(len(tiles) / columns)
-    size = _fitted(columns * (width + 1), rows * (height + 1))
-    with style.new_figure(figure_options, size) as figure:
-        ax = figure.subplots()
-        norm = style.colour_scale(weights, signed=True)
-        _mosaic(ax, tiles, columns, norm, style.SIGNED)
-        _count_tiles(ax, columns, rows, height, width, labels, grid=channels == 1)
-        per = "one channel" if channels == 1 else f"{channels} channels"
-        ax.set_title(f"{layer}: {count} filters of {height}x{width}, {per}")
-        style.colour_bar(ax, norm, style.SIGNED, "weight")
-    return figure
 
 
 def outputs(
@@ -94,7 +62,7 @@ def outputs(
             )
             norm = style.colour_scale(values, signed)
             for ax, (tiles, columns) in zip(axes, tiled, strict=True):
-                _mosaic(ax, tiles, columns, norm, colours)
+                mosaic(ax, tiles, columns, norm, colours)
             shape = "x".join(map(str, values.shape[1:]))
             axes[0].set_ylabel(f"{name}\n{shape}", rotation=0, ha="right", va="center")
             style.colour_bar(axes[-1], norm, colours, ticks=2)
@@ -156,7 +124,7 @@ def _height(tiles: Array, columns: int) -> float:
     return min(max(ratio, 0.13), 2.0 if count > 1 else 0.5)
 
 
-def _mosaic(ax: "Axes", tiles: Array, columns: int, norm: "Normalize", colours: str) -> None:
+def mosaic(ax: "Axes", tiles: Array, columns: int, norm: "Normalize", colours: str) -> None:
     """Draw tiles (n, H, W) as one image, a thin gap between them; number the values of a strip."""
     count, height, width = tiles.shape
     rows = math.ceil(count / columns)
@@ -172,33 +140,3 @@ def _mosaic(ax: "Axes", tiles: Array, columns: int, norm: "Normalize", colours: 
         ax.set_xticks(range(width))
         ax.tick_params(length=0, labelsize=8, pad=1)
     ax.spines[:].set_visible(False)
-
-
-def _count_tiles(
-    ax: "Axes",
-    columns: int,
-    rows: int,
-    height: int,
-    width: int,
-    labels: tuple[str, str],
-    grid: bool,
-) -> None:
-    """Number the columns and rows of a mosaic, as many as can be read."""
-    every = max(1, math.ceil(columns / 16))
-    names = range(0, columns, every)
-    ax.set_xticks([c * (width + 1) + (width - 1) / 2 for c in names], [f"{c}" for c in names])
-    every = 1 if grid else max(1, math.ceil(rows / 16))
-    names = range(0, rows, every)
-    factor = columns if grid else 1
-    ax.set_yticks(
-        [r * (height + 1) + (height - 1) / 2 for r in names],
-        [f"+{r * factor}" if grid and r else f"{r * factor}" for r in names],
-    )
-    ax.tick_params(length=0, labelsize=8)
-    ax.set(xlabel=labels[0], ylabel=labels[1])
-
-
-def _fitted(width: float, height: float) -> tuple[float, float]:
-    """Return inches for a mosaic of so many pixels, within `style.MAX_SIDE`."""
-    scale = min(0.22, (style.MAX_SIDE - 2) / max(width, 1), (style.MAX_SIDE - 1.5) / max(height, 1))
-    return max(4.0, width * scale + 1.7), max(2.0, height * scale + 1.1)
