@@ -9,8 +9,11 @@ from lenetscope.insight.embedding import Embedding, embed
 from lenetscope.insight.excitation import Excitation, most_exciting
 from lenetscope.insight.faithfulness import Faithfulness, deletion_insertion
 from lenetscope.insight.filters import filters_of
+from lenetscope.insight.health import LayerHealth, health, health_over_time
+from lenetscope.insight.health_warnings import health_warnings
 from lenetscope.insight.hooks import CustomHooks, find_layers
 from lenetscope.insight.labels import LabelDoubts, doubtful_labels
+from lenetscope.insight.learning import Learning, Movement, filter_movement, learning
 from lenetscope.insight.mistakes import Mistake, find_mistakes
 from lenetscope.insight.neighbours import Neighbours, nearest_neighbours
 from lenetscope.insight.parameters import ParameterRecord
@@ -31,8 +34,11 @@ __all__ = [
     "Excitation",
     "Faithfulness",
     "LabelDoubts",
+    "LayerHealth",
     "LayerRow",
+    "Learning",
     "Mistake",
+    "Movement",
     "Neighbours",
     "ParameterRecord",
     "Preference",
@@ -43,9 +49,14 @@ __all__ = [
     "deletion_insertion",
     "doubtful_labels",
     "embed",
+    "filter_movement",
     "filters_of",
     "find_layers",
     "find_mistakes",
+    "health",
+    "health_over_time",
+    "health_warnings",
+    "learning",
     "most_exciting",
     "nearest_neighbours",
     "preferred_images",

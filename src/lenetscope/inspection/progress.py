@@ -3,10 +3,15 @@
 In: a `Study` and a `Choice`. Out: figures.
 """
 
-from lenetscope import plots
+import numpy as np
+
+from lenetscope import insight, plots
 from lenetscope.inspection.choice import Choice
 from lenetscope.inspection.questions import QUESTIONS, Answer
 from lenetscope.inspection.study import Study
+
+SHOWN_EPOCHS = 8
+"""Of a layer's filters over time at most so many rows are drawn, evenly spaced."""
 
 
 @QUESTIONS.register("curves")
@@ -14,3 +19,53 @@ def curves(study: Study, _choice: Choice) -> Answer:
     """How loss and accuracy went, epoch by epoch."""
     if history := study.run.history():
         yield "curves", plots.curves(history)
+
+
+@QUESTIONS.register("health")
+def health(study: Study, _choice: Choice) -> Answer:
+    """Whether the network stayed healthy: dead units, norms, gradients, size of the steps."""
+    tables = study.health
+    layers = [row.layer for row in next(iter(tables.values()))]
+
+    def column(name: str) -> plots.Array:
+        values = [[getattr(row, name) for row in table] for table in tables.values()]
+        return np.array(values, dtype=float)  # (E, L), NaN for None
+
+    yield (
+        "health",
+        plots.health(
+            list(tables),
+            layers,
+            column("dead") / column("units"),
+            column("norm"),
+            column("gradient"),
+            column("update"),
+        ),
+    )
+
+
+@QUESTIONS.register("time")
+def time(study: Study, choice: Choice) -> Answer:
+    """When each image was learned and forgotten, and how the filters moved."""
+    told = insight.learning(study.correct_at_epochs.numpy(), study.snapshot_epochs)
+    yield (
+        "learning",
+        plots.learning(
+            told.epochs.tolist(),
+            np.array([row.first for row in told.rows]),
+            np.array([row.again for row in told.rows]),
+            np.array([row.forgotten for row in told.rows]),
+            np.array([len(study.labels) - row.right for row in told.rows]),
+        ),
+    )
+    epochs = study.snapshot_epochs
+    for layer in (choice.layers or study.convolutions)[:1]:
+        weights = np.stack([insight.filters_of(study.model_at(e), layer) for e in epochs])
+        moved = insight.filter_movement(weights, epochs)
+        yield (
+            "filter-movement",
+            plots.filter_movement(epochs, moved.distance, moved.cosine, moved.step, layer),
+        )
+        some = np.unique(np.linspace(0, len(epochs) - 1, SHOWN_EPOCHS).round().astype(int))
+        figure = plots.filters_over_time(weights[some, :, 0], [epochs[k] for k in some], layer)
+        yield "filters-over-time", figure

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lenetscope import insight
 from lenetscope.architecture import Architecture
 from lenetscope.datasets import LabelledImages, Preprocess, Splits
-from lenetscope.errors import LayerError
+from lenetscope.errors import LayerError, RunError
 from lenetscope.evaluation import Scores, probabilities
 from lenetscope.evaluation.calibration import (
     Calibration,
@@ -22,7 +22,8 @@ from lenetscope.evaluation.calibration import (
     fit_temperature,
     with_temperature,
 )
-from lenetscope.insight import LayerRow
+from lenetscope.evaluation.predictions import model_outputs
+from lenetscope.insight import LayerHealth, LayerRow
 from lenetscope.insight.mistakes import Mistake, find_mistakes
 from lenetscope.runs import Run
 from lenetscope.tables import Table
@@ -281,6 +282,50 @@ class Study:
     def snapshot_epochs(self) -> list[int]:
         """The epochs whose weights the run has kept; 0 is before training."""
         return self.run.snapshot_epochs()
+
+    @cached_property
+    def correct_at_epochs(self) -> Tensor:
+        """Whether the network of each snapshot was right about each test image, (E, N) bool.
+
+        Raises:
+            RunError: if the run has kept no snapshots.
+        """
+        rows = [
+            model_outputs(self.model_at(epoch), self.images).argmax(dim=1) == self.labels
+            for epoch in self.track(self._epochs_kept())
+        ]
+        return torch.stack(rows)
+
+    @cached_property
+    def health(self) -> dict[int, Table[LayerHealth]]:
+        """How each layer was doing at each snapshot, judged by the test images.
+
+        Raises:
+            RunError: if the run has kept no snapshots.
+        """
+        return insight.health_over_time(
+            self._epochs_kept(),
+            self.model_at,
+            self.images,
+            self.labels,
+            self.arch.loss_fn,
+            updates={row.epoch: row.typical() for row in self.run.updates()},
+            track=self.track,
+        )
+
+    @property
+    def health_warnings(self) -> list[str]:
+        """What is ill in the network as trained, and how to mend it, in sentences."""
+        return insight.health_warnings(self.health[self.snapshot_epochs[-1]])
+
+    def _epochs_kept(self) -> list[int]:
+        epochs = self.snapshot_epochs
+        if not epochs:
+            raise RunError(
+                f"{self.run.path} has kept no snapshots of its epochs; train it anew to ask how it "
+                "went."
+            )
+        return epochs
 
     def model_at(self, epoch: int) -> nn.Module:
         """Return the network as it was after an epoch, in evaluation mode.

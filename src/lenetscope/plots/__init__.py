@@ -13,14 +13,17 @@ from lenetscope.plots.calibration import coverage, reliability
 from lenetscope.plots.embedding import embedding
 from lenetscope.plots.excitation import excitation, excitation_pages
 from lenetscope.plots.filters import filter_pages, filters
+from lenetscope.plots.health import health
 from lenetscope.plots.layers import outputs
+from lenetscope.plots.learning import filter_movement, filters_over_time, learning
 from lenetscope.plots.mistakes import mistake_pages, mistakes
 from lenetscope.plots.preference import preference
 from lenetscope.plots.scores import confusion
-from lenetscope.plots.style import save
+from lenetscope.plots.style import Array, save
 from lenetscope.plots.training import curves, lr_range
 
 __all__ = [
+    "Array",
     "ablation",
     "activations",
     "attribution",
@@ -31,10 +34,14 @@ __all__ = [
     "excitation",
     "excitation_pages",
     "faithfulness",
+    "filter_movement",
     "filter_pages",
     "filters",
+    "filters_over_time",
     "growth",
+    "health",
     "inference",
+    "learning",
     "lr_range",
     "mistake_pages",
     "mistakes",

@@ -17,6 +17,8 @@ FILES = [
     "environment.json",
     "history.jsonl",
     "recipe.toml",
+    "snapshots",
+    "updates.jsonl",
     "weights.safetensors",
 ]
 

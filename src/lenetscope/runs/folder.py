@@ -1,7 +1,7 @@
-"""The run folder: what is in it, how it is written and how it is read.
+"""The run folder: what is in it, how it is made and how it is read.
 
-In: a recipe, and what a training says of itself. Out: a folder that always holds a whole run: each
-file is written aside, flushed and renamed, and the folder itself appears with its recipe in it.
+In: a recipe, or a path. Out: a folder that always holds a whole run: each file is written aside,
+flushed and renamed, and the folder itself appears with its recipe in it.
 
     recipe.toml           the recipe
     config.json           format, network, image shape, classes, preprocessing
@@ -9,41 +9,32 @@ file is written aside, flushed and renamed, and the folder itself appears with i
     history.jsonl         a row an epoch
     weights.safetensors   the weights after the last epoch that was saved
     checkpoint.pt         the whole state of the training
+    snapshots/            epoch-000.safetensors before training, and the weights after each epoch
+    updates.jsonl         a row an epoch: how far single steps moved each tensor of weights
     scores.json           how the finished run did on the test images
     figures/              pictures
 """
 
 import itertools
 import json
-import platform
+import re
 import secrets
 import shutil
-import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from lenetscope.datasets import Splits
 from lenetscope.errors import RunError, StorageError
 from lenetscope.evaluation import Scores
-from lenetscope.files import (
-    TEMPORARY_SUFFIX,
-    sync_folder,
-    write_bytes,
-    write_json,
-    write_text,
-)
+from lenetscope.files import sync_folder, write_json
 from lenetscope.models import build
 from lenetscope.recipe import Recipe
-from lenetscope.training import Callback, TrainState
-from lenetscope.training.checkpoint import dumps, require_same_tensors
+from lenetscope.training.checkpoint import require_same_tensors
+from lenetscope.training.updates import UpdateRow
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -86,6 +77,20 @@ class Run:
         return self.path / "checkpoint.pt"
 
     @property
+    def snapshots(self) -> Path:
+        """Folder of the weights before training and after each epoch."""
+        return self.path / "snapshots"
+
+    def snapshot_file(self, epoch: int) -> Path:
+        """The weights after an epoch, numbered from 1; of 0 before training."""
+        return self.snapshots / f"epoch-{epoch:03d}.safetensors"
+
+    @property
+    def updates_file(self) -> Path:
+        """A row an epoch: how far single steps moved each tensor of weights."""
+        return self.path / "updates.jsonl"
+
+    @property
     def scores_file(self) -> Path:
         """How the finished run did on the test images."""
         return self.path / "scores.json"
@@ -94,6 +99,11 @@ class Run:
     def figures(self) -> Path:
         """Folder of pictures."""
         return self.path / "figures"
+
+    @property
+    def report_file(self) -> Path:
+        """The page that tells the whole story."""
+        return self.path / "report.html"
 
     @classmethod
     def create(
@@ -209,26 +219,40 @@ class Run:
         if recorded != splits.checksums:
             raise RunError(f"the data are not those that {self.path} was trained on.")
 
-    def load_model(self) -> nn.Module:
+    def snapshot_epochs(self) -> list[int]:
+        """Return the epochs whose weights are kept, in order; 0 stands for before training."""
+        names = (re.fullmatch(r"epoch-(\d{3,})\.safetensors", p.name) for p in self.snapshots.glob("*"))
+        return sorted(int(name[1]) for name in names if name)
+
+    def load_model(self, epoch: int | None = None) -> nn.Module:
         """Build the network and give it the weights of the run.
 
+        Args:
+            epoch: whose weights, 0 for before training; None for the last that was saved.
+
         Raises:
-            RunError: if no weights have been saved yet, or the file is damaged.
+            RunError: if no weights have been saved yet, there is no snapshot of that epoch, or the
+                file is damaged.
             CheckpointError: if they are of another network.
         """
         config = self.config()
         model = build(self.recipe(), tuple(config["image_shape"]), len(config["classes"]))
-        if not self.weights_file.exists():
+        file = self.weights_file if epoch is None else self.snapshot_file(epoch)
+        if epoch is not None and not file.exists():
+            there = ", ".join(map(str, self.snapshot_epochs()))
+            kept = f"there are those of: {there}" if there else "it has none at all"
+            raise RunError(f"{self.path} has no snapshot of epoch {epoch}; {kept}.")
+        if not file.exists():
             raise RunError(
                 f"{self.path} has no weights yet: its first epoch was not finished. Go on with "
                 f"lenetscope train --resume {self.path}"
             )
         try:
-            with safe_open(self.weights_file, framework="pt") as file:
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            with safe_open(file, framework="pt") as opened:
+                weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise RunError(f"{self.weights_file} is truncated or damaged: {error}.") from error
-        require_same_tensors(model.state_dict(), weights, self.weights_file)
+            raise RunError(f"{file} is truncated or damaged: {error}.") from error
+        require_same_tensors(model.state_dict(), weights, file)
         model.load_state_dict(weights)
         return model
 
@@ -238,12 +262,18 @@ class Run:
         Raises:
             RunError: if it cannot be read.
         """
-        if not self.history_file.exists():
-            return []
+        return _read_rows(self.history_file)
+
+    def updates(self) -> list[UpdateRow]:
+        """Return the rows of ``updates.jsonl``, none if there are none.
+
+        Raises:
+            RunError: if it cannot be read.
+        """
         try:
-            return [json.loads(line) for line in self.history_file.read_text("utf-8").splitlines()]
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot read {self.history_file}: {error}.") from error
+            return [UpdateRow(**row) for row in _read_rows(self.updates_file)]
+        except TypeError as error:
+            raise RunError(f"{self.updates_file} is damaged: {error}.") from error
 
     def scores(self) -> dict[str, Any] | None:
         """Return what ``scores.json`` says, None before the run is finished.
@@ -256,54 +286,6 @@ class Run:
     def save_scores(self, scores: Scores) -> None:
         """Write ``scores.json``."""
         write_json(self.scores_file, scores.as_dict())
-
-
-class RunWriter(Callback):
-    """Keep a run folder up to date: the checkpoint first, from which all else can be made again."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def on_start(self, state: TrainState, epochs: int, steps: int) -> None:
-        """Put right what a killed process left: half written files, files behind the checkpoint."""
-        if not state.is_main:
-            return
-        for leftover in self.run.path.glob(f".*{TEMPORARY_SUFFIX}"):
-            leftover.unlink(missing_ok=True)
-        if state.epoch and state.step == 0:
-            self._write_epoch(state)
-
-    def on_checkpoint(self, state: TrainState) -> None:
-        """Write the checkpoint and, at the end of an epoch, history and weights."""
-        if not state.is_main:
-            return
-        write_bytes(self.run.checkpoint_file, dumps(state))
-        if state.step == 0:
-            self._write_epoch(state)
-
-    def _write_epoch(self, state: TrainState) -> None:
-        rows = "".join(json.dumps(row) + "\n" for row in state.history)
-        write_text(self.run.history_file, rows)
-        tensors = state.model.state_dict()
-        weights = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        metadata = {"epoch": str(state.epoch)}  # one key: the order of several is random
-        write_bytes(self.run.weights_file, safetensors_bytes(weights, metadata))
-
-
-def environment(splits: Splits, data_dir: Path | None) -> dict[str, Any]:
-    """Return the machine, the software, the command and the data of a run, as plain values."""
-    packages = ("lenetscope", "torch", "torchvision", "lightning-fabric", "numpy")
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-        "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "data_dir": str(data_dir.resolve()) if data_dir else None,
-        "data": splits.checksums,
-    }
 
 
 def _take_name(aside: Path, parent: Path, name: str, path: Path | None) -> Path:
@@ -351,3 +333,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{path} is no JSON object.")
     return value
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}.") from error
