@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 EPOCHS = 3
+Kept = dict[str, bytes]
 STEPS = 4  # 60 images in batches of 16
 WATCHED = {"open", "os.rename", "os.mkdir", "os.remove"}
 
@@ -61,8 +62,8 @@ class Trainings:
         if resume and run.exists():
             words += ["--resume", str(run)]
         else:
-            words += ["--run-dir", str(run), "--dataset", "idx", "--epochs", str(EPOCHS),
-                      "--batch-size", "16", "--device", "cpu", "--seed", "5"]  # fmt: skip
+            words += ["--run-dir", str(run), "--dataset", "idx", "--epochs", str(EPOCHS), "--seed", "5",
+                      "--batch-size", "16", "--device", "cpu", "--threads", "1"]  # fmt: skip
         self.counter = self.context.Value("i", 0)
         process = self.context.Process(
             target=_train, args=(words, str(run.parent), die_at, self.counter)
@@ -72,7 +73,7 @@ class Trainings:
 
     def finish(self, run: Path, die_at: int = 0, *, resume: bool = False) -> int:
         process = self.start(run, die_at, resume=resume)
-        process.join(120)
+        process.join(300)
         return int(process.exitcode)
 
 
@@ -84,23 +85,30 @@ def trainings(idx_folder: Path) -> Trainings:
 
 
 @pytest.fixture(scope="module")
-def reference(trainings: Trainings, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int]:
-    """The weights of the uninterrupted run, and how many events it took."""
+def reference(trainings: Trainings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Kept, int]:
+    """What the uninterrupted run keeps, and how many events it took."""
     run = tmp_path_factory.mktemp("reference") / "run"
     assert trainings.finish(run) == 0
-    return (run / "weights.safetensors").read_bytes(), trainings.counter.value
+    assert len(kept(run)) == 1 + EPOCHS + 1 + 1  # weights, snapshots, how far steps moved them
+    return kept(run), trainings.counter.value
 
 
-def check(run: Path, reference: bytes) -> None:
-    assert (run / "weights.safetensors").read_bytes() == reference
+def kept(run: Path) -> Kept:
+    """Return the files that must come out the same to the last bit."""
+    files = [*run.rglob("*.safetensors"), run / "updates.jsonl"]
+    return {str(path.relative_to(run)): path.read_bytes() for path in files}
+
+
+def check(run: Path, reference: Kept) -> None:
+    assert kept(run) == reference
     assert len((run / "history.jsonl").read_text().splitlines()) == EPOCHS
-    assert not [p for p in run.iterdir() if p.name.startswith(".")], "something half written is left"
+    assert not list(run.rglob(".*")), "something half written is left"
 
 
 def test_killed_at_every_touch_of_a_file(
-    trainings: Trainings, reference: tuple[bytes, int], tmp_path: Path
+    trainings: Trainings, reference: tuple[Kept, int], tmp_path: Path
 ) -> None:
-    weights, events = reference
+    files, events = reference
     assert events > 60
     for die_at in range(1, events + 1):
         folder = tmp_path / str(die_at)
@@ -108,12 +116,10 @@ def test_killed_at_every_touch_of_a_file(
         run = folder / "run"
         assert trainings.finish(run, die_at) == -signal.SIGKILL
         assert trainings.finish(run, resume=True) == 0, f"could not resume after event {die_at}"
-        check(run, weights)
+        check(run, files)
 
 
-def test_killed_by_the_clock(
-    trainings: Trainings, reference: tuple[bytes, int], tmp_path: Path
-) -> None:
+def test_killed_by_the_clock(trainings: Trainings, reference: tuple[Kept, int], tmp_path: Path) -> None:
     started = time.perf_counter()
     assert trainings.finish(tmp_path / "timed") == 0
     whole = time.perf_counter() - started
@@ -129,7 +135,7 @@ def test_killed_by_the_clock(
 
 
 def test_killed_again_while_resuming(
-    trainings: Trainings, reference: tuple[bytes, int], tmp_path: Path
+    trainings: Trainings, reference: tuple[Kept, int], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     assert trainings.finish(run, die_at=30) == -signal.SIGKILL
@@ -139,7 +145,7 @@ def test_killed_again_while_resuming(
 
 
 def test_interrupted_once_it_saves_and_says_how_to_go_on(
-    trainings: Trainings, reference: tuple[bytes, int], tmp_path: Path
+    trainings: Trainings, reference: tuple[Kept, int], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     process = trainings.start(run)
