@@ -297,6 +297,40 @@ def inspect(
     print(f"parameters  {study.arch.count_parameters():,}")
     for path in pictures:
         print(path)
+    if any(path.stem == "health" for path in pictures):
+        print("\n".join(study.health_warnings) or "health: nothing looks ill.")
+
+
+@app.command
+def report(
+    run: Path,
+    *,
+    out: Path | None = None,
+    data_dir: DataDir = None,
+    device: str | None = None,
+    as_json: Json = False,
+) -> None:
+    """Write one page that tells the whole story of a run; it opens in any browser, offline.
+
+    Parameters
+    ----------
+    run
+        Folder of a run.
+    out
+        The page (default: report.html in the run's folder).
+    device
+        Where to compute: auto, cpu, cuda or mps (default: as the recipe says).
+    """
+    from lenetscope import output
+    from lenetscope.inspection import Study
+    from lenetscope.report import write_report
+
+    study = Study.open(run, device=device, data_dir=data_dir)
+    page = write_report(study, out or study.run.report_file, tracker=output.tracker)
+    if as_json:
+        _print_json({"run": str(run), "report": str(page), "bytes": page.stat().st_size})
+    else:
+        print(f"{page}  ({page.stat().st_size / 1e6:.1f} MB)")
 
 
 @app.command

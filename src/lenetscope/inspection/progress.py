@@ -3,12 +3,17 @@
 In: a `Study` and a `Choice`. Out: figures.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from lenetscope import insight, plots
 from lenetscope.inspection.choice import Choice
 from lenetscope.inspection.questions import QUESTIONS, Answer
 from lenetscope.inspection.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN_EPOCHS = 8
 """Of a layer's filters over time at most so many rows are drawn, evenly spaced."""
@@ -24,40 +29,13 @@ def curves(study: Study, _choice: Choice) -> Answer:
 @QUESTIONS.register("health")
 def health(study: Study, _choice: Choice) -> Answer:
     """Whether the network stayed healthy: dead units, norms, gradients, size of the steps."""
-    tables = study.health
-    layers = [row.layer for row in next(iter(tables.values()))]
-
-    def column(name: str) -> plots.Array:
-        values = [[getattr(row, name) for row in table] for table in tables.values()]
-        return np.array(values, dtype=float)  # (E, L), NaN for None
-
-    yield (
-        "health",
-        plots.health(
-            list(tables),
-            layers,
-            column("dead") / column("units"),
-            column("norm"),
-            column("gradient"),
-            column("update"),
-        ),
-    )
+    yield "health", health_figure(study)
 
 
 @QUESTIONS.register("time")
 def time(study: Study, choice: Choice) -> Answer:
     """When each image was learned and forgotten, and how the filters moved."""
-    told = insight.learning(study.correct_at_epochs.numpy(), study.snapshot_epochs)
-    yield (
-        "learning",
-        plots.learning(
-            told.epochs.tolist(),
-            np.array([row.first for row in told.rows]),
-            np.array([row.again for row in told.rows]),
-            np.array([row.forgotten for row in told.rows]),
-            np.array([len(study.labels) - row.right for row in told.rows]),
-        ),
-    )
+    yield "learning", learning_figure(study)
     epochs = study.snapshot_epochs
     for layer in (choice.layers or study.convolutions)[:1]:
         weights = np.stack([insight.filters_of(study.model_at(e), layer) for e in epochs])
@@ -69,3 +47,35 @@ def time(study: Study, choice: Choice) -> Answer:
         some = np.unique(np.linspace(0, len(epochs) - 1, SHOWN_EPOCHS).round().astype(int))
         figure = plots.filters_over_time(weights[some, :, 0], [epochs[k] for k in some], layer)
         yield "filters-over-time", figure
+
+
+def health_figure(study: Study, **figure_options: Any) -> "Figure":
+    """Draw the health of each layer at each snapshot."""
+    tables = study.health
+
+    def column(name: str) -> plots.Array:
+        values = [[getattr(row, name) for row in table] for table in tables.values()]
+        return np.array(values, dtype=float)  # (E, L), NaN for None
+
+    return plots.health(
+        list(tables),
+        [row.layer for row in next(iter(tables.values()))],
+        column("dead") / column("units"),
+        column("norm"),
+        column("gradient"),
+        column("update"),
+        **figure_options,
+    )
+
+
+def learning_figure(study: Study, **figure_options: Any) -> "Figure":
+    """Draw how many test images were learned and forgotten at each snapshot."""
+    rows = study.learning.rows
+    return plots.learning(
+        [row.epoch for row in rows],
+        np.array([row.first for row in rows]),
+        np.array([row.again for row in rows]),
+        np.array([row.forgotten for row in rows]),
+        np.array([len(study.labels) - row.right for row in rows]),
+        **figure_options,
+    )

@@ -23,7 +23,7 @@ from lenetscope.evaluation.calibration import (
     with_temperature,
 )
 from lenetscope.evaluation.predictions import model_outputs
-from lenetscope.insight import LayerHealth, LayerRow
+from lenetscope.insight import LayerHealth, LayerRow, Learning
 from lenetscope.insight.mistakes import Mistake, find_mistakes
 from lenetscope.runs import Run
 from lenetscope.tables import Table
@@ -284,17 +284,17 @@ class Study:
         return self.run.snapshot_epochs()
 
     @cached_property
-    def correct_at_epochs(self) -> Tensor:
-        """Whether the network of each snapshot was right about each test image, (E, N) bool.
+    def learning(self) -> Learning:
+        """When each test image was learned, forgotten and learned again.
 
         Raises:
             RunError: if the run has kept no snapshots.
         """
-        rows = [
+        correct = [
             model_outputs(self.model_at(epoch), self.images).argmax(dim=1) == self.labels
             for epoch in self.track(self._epochs_kept())
         ]
-        return torch.stack(rows)
+        return insight.learning(torch.stack(correct).numpy(), self.snapshot_epochs)
 
     @cached_property
     def health(self) -> dict[int, Table[LayerHealth]]:

@@ -100,8 +100,8 @@ def filters_over_time(
     columns = min(COLUMNS, total)
     drawn = weights[:, : COLUMNS * BLOCKS]  # (E, F, H, W)
     blocks = -(-drawn.shape[1] // columns)
-    tall = (6.5 - 1.6) * rows * (height + 1) / (columns * (width + 1))
-    size = (6.5, min(style.MAX_SIDE, blocks * (tall + 0.35) + 0.7))
+    tall = (6.5 - 2.0) * rows * (height + 1) / (columns * (width + 1))
+    size = (6.5, min(style.MAX_SIDE, blocks * (tall + 0.25) + 0.65))
     with style.new_figure(figure_options, size) as figure:
         axes = figure.subplots(blocks, squeeze=False)[:, 0]
         norm = style.colour_scale(drawn, signed=True)

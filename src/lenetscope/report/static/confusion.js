@@ -1,0 +1,88 @@
+/** The confusion matrix: choose a cell, see its images. */
+import { paintPixels } from "./colours.js";
+
+/** The test images that are in the page. */
+export class TestImages {
+  constructor(images, shape, classes, bytes) {
+    this.shape = shape;
+    this.classes = classes;
+    this.rows = images;
+    this.bytes = bytes;
+    this.size = shape[0] * shape[1] * shape[2];
+  }
+
+  pixels(place) {
+    return this.bytes.subarray(place * this.size, (place + 1) * this.size);
+  }
+
+  /** What is known of one, in words. */
+  told(place) {
+    const { index, label, predicted, probability } = this.rows;
+    const said = this.classes[predicted[place]];
+    return (
+      `Test image ${index[place]}, labelled ${this.classes[label[place]]}, ` +
+      `taken for ${said} with ${(100 * probability[place]).toFixed(1)} %`
+    );
+  }
+
+  /** A thumbnail; with `choose` a button that calls it. */
+  thumbnail(place, text, choose) {
+    const element = document.createElement(choose ? "button" : "span");
+    const canvas = document.createElement("canvas");
+    canvas.className = "pixels";
+    canvas.style.height = "48px";
+    paintPixels(canvas, this.pixels(place), this.shape);
+    const small = document.createElement("small");
+    small.textContent = text;
+    element.append(canvas, small);
+    if (!choose) return element;
+    element.type = "button";
+    element.setAttribute("aria-label", `${this.told(place)}. Draw on from it`);
+    element.addEventListener("click", () => choose(place));
+    return element;
+  }
+}
+
+/** Make the cells answer to mouse and keyboard. */
+export function startConfusion(table, out, images, choose) {
+  const buttons = [...table.querySelectorAll("button")];
+  const at = new Map(buttons.map((b) => [`${b.dataset.true},${b.dataset.said}`, b]));
+  const count = images.classes.length;
+  const show = (button) => {
+    const [label, said] = [Number(button.dataset.true), Number(button.dataset.said)];
+    for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+    const found = images.rows.cells.find((c) => c.true === label && c.predicted === said);
+    const places = found ? found.images : [];
+    const total = Number(button.textContent);
+    const text = document.createElement("p");
+    text.textContent =
+      `True ${images.classes[label]}, said ${images.classes[said]}: ` +
+      `${total === 1 ? "1 image" : `${total} images`}` +
+      (places.length < total ? `, of which ${places.length || "none"} are in this page.` : ".") +
+      (choose && places.length ? " Choose an image to draw on from it." : "");
+    const row = document.createElement("div");
+    row.className = "thumbnails";
+    for (const place of places) {
+      const share = `${(100 * images.rows.probability[place]).toFixed(1)} %`;
+      row.append(images.thumbnail(place, share, choose));
+    }
+    out.replaceChildren(text, row);
+  };
+  buttons.forEach((button, i) => {
+    button.tabIndex = i === 0 ? 0 : -1;
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => show(button));
+    button.addEventListener("focus", () => {
+      for (const other of buttons) other.tabIndex = other === button ? 0 : -1;
+    });
+    button.addEventListener("keydown", (event) => {
+      const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+      if (!(event.key in steps)) return;
+      event.preventDefault();
+      const [dy, dx] = steps[event.key];
+      let [y, x] = [Number(button.dataset.true) + dy, Number(button.dataset.said) + dx];
+      for (; y >= 0 && x >= 0 && y < count && x < count; y += dy, x += dx)
+        if (at.has(`${y},${x}`)) return at.get(`${y},${x}`).focus(); // empty cells are skipped
+    });
+  });
+}

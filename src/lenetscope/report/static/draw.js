@@ -1,0 +1,197 @@
+/**
+ * The drawing panel: pad, preparation, answer.
+ *
+ * In: strokes of a mouse, a finger, a pen or the keyboard, or a test image. Out: probabilities as bars,
+ * and each run of the network for whoever listens.
+ */
+import { paintPixels } from "./colours.js";
+import { softmax } from "./network.js";
+import { prepare } from "./prepare.js";
+
+const PEN = 0.08; // of the pad's side
+const KEY_STEP = 0.03;
+
+/** A probability for people: rounding makes nothing certain. */
+const surely = (share) => (share > 0.9995 ? "more than 99.9 %" : `${(100 * share).toFixed(1)} %`);
+
+/** The panel. */
+export class DrawingPanel {
+  /** @param find returns the element of an id; @param onRun is called with what each run gave */
+  constructor(find, network, onRun) {
+    this.find = find;
+    this.network = network;
+    this.onRun = onRun;
+    const [, height, width] = network.inputShape;
+    this.pad = find("pad");
+    const longest = Math.max(width, height);
+    this.pad.width = Math.round((280 * width) / longest);
+    this.pad.height = Math.round((280 * height) / longest);
+    this.pad.style.aspectRatio = `${width} / ${height}`;
+    this.context = this.pad.getContext("2d", { willReadFrequently: true });
+    this.#makeBars();
+    this.#listen();
+    this.clear();
+  }
+
+  /** Begin anew. */
+  clear() {
+    this.context.fillStyle = "#000";
+    this.context.fillRect(0, 0, this.pad.width, this.pad.height);
+    this.exact = null;
+    this.place = null;
+    this.update();
+  }
+
+  /** Put a test image onto the pad; the network is given exactly its pixels. */
+  load(pixels, told) {
+    const small = document.createElement("canvas");
+    paintPixels(small, pixels, this.network.inputShape);
+    this.context.imageSmoothingEnabled = false;
+    this.context.drawImage(small, 0, 0, this.pad.width, this.pad.height);
+    this.exact = { pixels, told };
+    this.update();
+  }
+
+  /** Ask the network about what is on the pad now. */
+  update() {
+    this.waiting = false;
+    const { pixels, empty } = this.exact ? { ...this.exact, empty: false } : this.#prepared();
+    paintPixels(this.find("given"), pixels, this.network.inputShape);
+    this.find("prepared").textContent = this.#told(empty);
+    const run = this.network.run(this.network.preprocess(pixels));
+    this.#answer(softmax(run.logits), empty);
+    this.onRun(run);
+  }
+
+  #told(empty) {
+    if (this.exact) return this.exact.told;
+    if (empty) return "Nothing yet.";
+    return this.find("centre").checked
+      ? "Scaled into a box and centred by its mass."
+      : "Made smaller, not moved.";
+  }
+
+  #prepared() {
+    const { width, height } = this.pad;
+    const { data } = this.context.getImageData(0, 0, width, height);
+    const shape = this.network.inputShape;
+    const channels = Array.from({ length: shape[0] }, (_, c) =>
+      Float32Array.from({ length: width * height }, (_, i) => data[4 * i + (shape[0] < 3 ? 0 : Math.min(c, 2))]),
+    );
+    return prepare(channels, width, height, shape, this.find("centre").checked);
+  }
+
+  #soon() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => this.update());
+  }
+
+  #makeBars() {
+    const { classes } = this.network;
+    this.find("panel").classList.toggle("many", classes.length > 14);
+    const longest = Math.max(...classes.map((name) => name.length));
+    this.find("bars").style.setProperty("--label", `${(0.65 * Math.min(longest, 14) + 0.3).toFixed(2)}em`);
+    this.bars = classes.map((name) => {
+      const item = document.createElement("li");
+      const [label, bar, share] = ["label", "bar", "share"].map((kind) => {
+        const span = document.createElement("span");
+        span.className = kind;
+        item.append(span);
+        return span;
+      });
+      label.textContent = name;
+      label.title = name;
+      const fill = document.createElement("i");
+      bar.append(fill);
+      this.find("bars").append(item);
+      return { item, fill, share };
+    });
+  }
+
+  #answer(shares, empty) {
+    const best = shares.indexOf(Math.max(...shares));
+    this.bars.forEach(({ item, fill, share }, k) => {
+      item.classList.toggle("best", !empty && k === best);
+      fill.style.setProperty("--p", empty ? 0 : shares[k].toFixed(4));
+      share.textContent = empty ? "" : `${(100 * shares[k]).toFixed(1)} %`;
+    });
+    clearTimeout(this.saying); // who listens hears the last answer, not each on the way
+    const text = empty
+      ? "Draw something."
+      : `${this.network.classes[best]}, with ${surely(shares[best])}`;
+    this.saying = setTimeout(() => (this.find("answer").textContent = text), 120);
+  }
+
+  #stroke(from, to) {
+    const { context } = this;
+    this.exact = null;
+    context.strokeStyle = "#fff";
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = PEN * Math.max(this.pad.width, this.pad.height);
+    context.beginPath();
+    context.moveTo(...from);
+    context.lineTo(to[0] + 0.01, to[1]);
+    context.stroke();
+    this.#soon();
+  }
+
+  #listen() {
+    const { pad } = this;
+    const at = (event) => {
+      const box = pad.getBoundingClientRect();
+      return [
+        ((event.clientX - box.left) * pad.width) / box.width,
+        ((event.clientY - box.top) * pad.height) / box.height,
+      ];
+    };
+    let last = null;
+    pad.addEventListener("pointerdown", (event) => {
+      if (event.button > 0) return;
+      event.preventDefault();
+      pad.focus({ preventScroll: true });
+      pad.setPointerCapture(event.pointerId);
+      last = at(event);
+      this.#stroke(last, last);
+    });
+    pad.addEventListener("pointermove", (event) => {
+      if (!last) return;
+      const events = event.getCoalescedEvents?.() ?? [];
+      for (const each of events.length ? events : [event]) {
+        const next = at(each);
+        this.#stroke(last, next);
+        last = next;
+      }
+    });
+    for (const name of ["pointerup", "pointercancel"]) pad.addEventListener(name, () => (last = null));
+    pad.addEventListener("keydown", (event) => this.#key(event));
+    this.find("clear").addEventListener("click", () => this.clear());
+    this.find("centre").addEventListener("change", () => this.update());
+  }
+
+  /** Arrow keys move the pen; Space lowers and lifts it. */
+  #key(event) {
+    const step = KEY_STEP * this.pad.width;
+    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+    const here = this.place ?? { at: [this.pad.width / 2, this.pad.height / 4], down: false };
+    if (event.key === " ") {
+      here.down = !here.down;
+      if (here.down) this.#stroke(here.at, here.at);
+    } else if (event.key in moves) {
+      const [dx, dy] = moves[event.key];
+      const next = [
+        Math.max(0, Math.min(this.pad.width, here.at[0] + dx)),
+        Math.max(0, Math.min(this.pad.height, here.at[1] + dy)),
+      ];
+      if (here.down) this.#stroke(here.at, next);
+      here.at = next;
+    } else return;
+    event.preventDefault();
+    this.place = here;
+    const share = (value, whole) => Math.round((100 * value) / whole);
+    const [x, y] = [share(here.at[0], this.pad.width), share(here.at[1], this.pad.height)];
+    this.find("pad-help").textContent =
+      `Pen ${here.down ? "down" : "up"}, ${x} % from the left, ${y} % from the top. ` +
+      "Arrow keys move it, Space lowers and lifts it.";
+  }
+}

@@ -1,0 +1,60 @@
+/** Put the page together: read its data, start its parts. */
+import { decodeBytes, decodeScales } from "./colours.js";
+import { startConfusion, TestImages } from "./confusion.js";
+import { DrawingPanel } from "./draw.js";
+import { startEpochs } from "./epochs.js";
+import { LayerMaps } from "./maps.js";
+import { Network } from "./network.js";
+import { roving, startTheme } from "./theme.js";
+
+const find = (id) => document.getElementById(id);
+const data = JSON.parse(find("data").textContent);
+const scales = decodeScales(data.colours);
+const images = new TestImages(data.images, data.imageShape, data.classes, decodeBytes(data.images.pixels));
+const network = data.network ? new Network(data.network) : null;
+
+startTheme(find("theme"));
+
+let choose = null;
+if (network) {
+  for (const id of ["panel", "start-from", "inside"]) find(id).hidden = false;
+  const maps = new LayerMaps(find("layers"), find("large"), network, scales);
+  const panel = new DrawingPanel(find, network, (run) => maps.show(run));
+  const load = (place) => panel.load(images.pixels(place), `${images.told(place)}, pixel for pixel.`);
+  const thumbnails = data.images.examples.map((place) =>
+    images.thumbnail(place, data.classes[data.images.label[place]], load),
+  );
+  find("examples").append(...thumbnails);
+  roving(thumbnails, () => thumbnails.length);
+  if (data.images.examples.length) load(data.images.examples[0]);
+  choose = (place) => {
+    load(place);
+    find("draw").scrollIntoView();
+    find("pad").focus({ preventScroll: true });
+  };
+}
+
+startConfusion(find("confusion"), find("cell"), images, choose);
+if (data.epochs) startEpochs(find, data.epochs, data.samples, images, scales);
+
+// which part one is in
+const links = new Map([...document.querySelectorAll(".sections a")].map((a) => [a.hash.slice(1), a]));
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      for (const link of links.values()) link.removeAttribute("aria-current");
+      links.get(target.id).setAttribute("aria-current", "true");
+    }
+  },
+  { rootMargin: "-20% 0px -75% 0px" },
+);
+for (const section of document.querySelectorAll("main > section")) watcher.observe(section);
+
+// paper opens nothing
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+});
+
+/** For the console of a curious reader: `lenetscope.network.predict(pixels)`. */
+window.lenetscope = { network };

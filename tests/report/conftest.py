@@ -1,0 +1,80 @@
+"""Runs to report on, and a browser to read the reports with."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from lenetscope.runs import Run
+from report_runs import make_run, until
+
+
+@pytest.fixture(scope="session")
+def bars_run(tmp_path_factory: pytest.TempPathFactory, idx_folder: Path) -> Run:
+    """A run of two epochs on three classes, some of whose answers are wrong."""
+    path = tmp_path_factory.mktemp("bars") / "bars"
+    return make_run(path, idx_folder, dataset="idx", epochs=2, lr=0.002)
+
+
+@pytest.fixture(scope="session")
+def strange_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of one epoch on colour images of 26 classes."""
+    path = tmp_path_factory.mktemp("strange") / "a & b"
+    return make_run(path, None, dataset="strange", mean=[0.5] * 3, std=[0.5] * 3, lr=0.001)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    arguments = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    ]  # fmt: skip
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(
+            executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=arguments
+        )
+        yield chromium
+        chromium.close()
+
+
+class Reader:
+    """A page that notes whatever it says, and whatever it asks for."""
+
+    def __init__(self, browser: Browser, width: int = 1280, **options: Any) -> None:
+        self.said: list[str] = []
+        self.context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+        self.page: Page = self.context.new_page()
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
+        self.page.on("request", self._asked)
+
+    def _asked(self, request: Any) -> None:
+        if request.url != self.url:
+            self.said.append(f"asked for {request.url[:80]}")
+
+    def open(self, path: Path) -> Page:
+        self.url = path.as_uri()
+        self.page.goto(self.url)
+        until(self.page, "window.lenetscope !== undefined")
+        return self.page
+
+
+@pytest.fixture
+def reader(browser: Browser) -> Iterator[Any]:
+    """Return a function that opens a report; at the end it must have been silent."""
+    readers: list[Reader] = []
+
+    def opened(path: Path, width: int = 1280, **options: Any) -> Page:
+        readers.append(Reader(browser, width, **options))
+        return readers[-1].open(path)
+
+    yield opened
+    for each in readers:
+        each.page.wait_for_timeout(50)
+        said = list(each.said)
+        each.context.close()
+        assert said == []
