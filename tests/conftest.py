@@ -19,6 +19,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lenetscope import Architecture
 
+# a module of helpers, not of tests: collected, it would register its dataset twice
+collect_ignore = ["report_runs.py"]
+
 # the same examples each time: a check that fails, fails for everybody
 settings.register_profile("check", deadline=None, derandomize=True)
 settings.load_profile("check")
