@@ -4,6 +4,17 @@ from lenetscope.models.lean import LeanNet
 from lenetscope.models.lenet import LeNet
 from lenetscope.models.mlp import MLP
 from lenetscope.models.mode import eval_mode, in_mode
+from lenetscope.models.reader import ReaderNet
 from lenetscope.models.table import MODELS, build, memory_format
 
-__all__ = ["MLP", "MODELS", "LeNet", "LeanNet", "build", "eval_mode", "in_mode", "memory_format"]
+__all__ = [
+    "MLP",
+    "MODELS",
+    "LeNet",
+    "LeanNet",
+    "ReaderNet",
+    "build",
+    "eval_mode",
+    "in_mode",
+    "memory_format",
+]
