@@ -57,7 +57,7 @@ def test_each_change_alone_gives_finite_pictures_that_differ(name: str, digits: 
 
 def test_a_share_of_the_images_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     dots = torch.zeros(2000, 1, 28, 28, dtype=torch.uint8)
-    assert set(_CHANGES) == set(SHARES)
+    assert set(_CHANGES) == set(SHARES) == {*room.BEFORE_MOVING, *room.AFTER_MOVING}
     assert 0 < MOVED < 1
     monkeypatch.setattr(room, "MOVED", 0.0)
     monkeypatch.setattr(room, "SHARES", {name: 0.25 * (name == "paper") for name in SHARES})
@@ -72,6 +72,16 @@ def test_a_pencil_leaves_lines_about_a_pixel_wide(digits: torch.Tensor) -> None:
     assert (drawn > 0.5).sum() < 0.45 * (digits > 0.5).sum()
 
 
+def test_a_hollow_stroke_is_dark_at_its_edge_and_light_within() -> None:
+    bar = torch.zeros(50, 28, 28)
+    bar[:, 5:23, 10:18] = 1
+    torch.manual_seed(0)
+    for outline in room.hollow(bar):
+        assert float(outline.amax()) == pytest.approx(1)
+        assert not outline[8:20, 12:16].any()
+        assert outline[14, 9:11].amax() > 0.5
+
+
 def test_gaps_and_cuts_only_take_ink_away_and_neighbours_only_add(digits: torch.Tensor) -> None:
     assert (room.broken(digits) <= digits).all()
     cut = room.clipped(digits)
@@ -83,6 +93,7 @@ def test_gaps_and_cuts_only_take_ink_away_and_neighbours_only_add(digits: torch.
     middle = slice(9, 19)
     assert torch.equal(beside[:, :, middle][:, :, 2:8], digits[:, :, middle][:, :, 2:8])
     assert (room.specks(digits) >= digits).all()
+    assert (room.strokes(digits) >= digits).all()
     assert (room.paper_lines(digits) >= digits).all()
 
 
@@ -103,7 +114,7 @@ def test_contrast_lowers_the_ink_and_paper_raises_the_ground(digits: torch.Tenso
     assert room.contrast(digits).mean() < digits.mean()
     ground = room.paper(torch.zeros(100, 28, 28))
     assert ground.mean() > 0.05
-    assert ground.amax() <= 0.6
+    assert ground.amax() <= 0.8
 
 
 def test_movement_keeps_the_digit_in_the_picture(digits: torch.Tensor) -> None:

@@ -23,10 +23,12 @@ SHARES = {
     "pencil": 0.12,  # redrawn one pixel wide
     "width": 0.4,
     "broken": 0.1,
+    "hollow": 0.05,  # only the outline is left of the stroke
     "neighbours": 0.12,
     "clipped": 0.08,
     "lines": 0.08,
     "specks": 0.06,
+    "strokes": 0.08,  # a line of the pen across
     "small": 0.12,  # scaled to some 16x16 and back
     "blurred": 0.15,
     "contrast": 0.35,
@@ -34,6 +36,9 @@ SHARES = {
     "noise": 0.12,
 }
 """What share of the images each change is made to; the movement is made to `MOVED`."""
+
+BEFORE_MOVING = ("pencil", "width", "broken", "hollow")
+AFTER_MOVING = tuple(name for name in SHARES if name not in BEFORE_MOVING)
 
 MOVED = 0.92
 """What share of the images is rotated, slanted, scaled, shifted and bent."""
@@ -48,10 +53,10 @@ def handwriting(images: Tensor) -> Tensor:
     """
     count, channels, height, width = images.shape
     pictures = images.flatten(0, 1).float() / 255  # (N C, H, W)
-    for name in ("pencil", "width", "broken"):
+    for name in BEFORE_MOVING:
         pictures = _some(pictures, SHARES[name], _CHANGES[name])
     pictures = _some(pictures, MOVED, move)
-    for name in list(SHARES)[3:]:
+    for name in AFTER_MOVING:
         pictures = _some(pictures, SHARES[name], _CHANGES[name])
     changed = (pictures * 255).round_().clamp_(0, 255).to(torch.uint8)
     return changed.reshape(count, channels, height, width)
@@ -98,6 +103,18 @@ def broken(pictures: Tensor) -> Tensor:
     return pictures * (1 - _drawn(gaps, _uniform(count, 0.2, 0.9), pictures))
 
 
+def hollow(pictures: Tensor) -> Tensor:
+    """Leave the outlines of the strokes, as a threshold does that looks at too small a neighbourhood.
+
+    Stroke, one pixel wider, without what is well inside of it; the line is one to two pixels wide.
+    """
+    count = len(pictures)
+    outer = widen(pictures, _uniform(count, 0.3, 1))
+    inner = widen(pictures, _uniform(count, -0.9, 0))
+    lines = (outer - 1.5 * inner).clamp_min(0)
+    return lines / lines.amax(dim=(1, 2), keepdim=True).clamp_min(1e-3)
+
+
 def _drawn(segments: Tensor, radius: Tensor, like: Tensor) -> Tensor:
     """Draw on a square that holds the pictures, and cut it to their size."""
     height, width = like.shape[-2:]
@@ -107,7 +124,7 @@ def _drawn(segments: Tensor, radius: Tensor, like: Tensor) -> Tensor:
 def move(pictures: Tensor) -> Tensor:
     """Rotate, slant, scale, shift and bend each picture, in one interpolation."""
     count, height, width = pictures.shape
-    angle = _uniform(count, -1, 1) * math.radians(16)
+    angle = _uniform(count, -1, 1) * math.radians(18)
     size = torch.exp(_uniform(count, -0.3, 0.22))
     aspect = torch.exp(_uniform(count, -0.13, 0.13))
     slant = _uniform(count, -1, 1) * 0.3
@@ -182,6 +199,17 @@ def specks(pictures: Tensor) -> Tensor:
     return torch.maximum(pictures, marks * _uniform(count, 0.3, 1)[:, None, None])
 
 
+def strokes(pictures: Tensor) -> Tensor:
+    """Draw one straight line of the pen across: an underline, a tail from the line above, a slip."""
+    count, side = len(pictures), max(pictures.shape[1:])
+    angle = torch.where(torch.rand(count) < 0.6, 0.0, math.pi / 2) + _uniform(count, -0.4, 0.4)
+    middle, half = torch.rand(count, 2) * side, _uniform(count, 0.25, 0.6) * side
+    reach = torch.stack([half * angle.cos(), half * angle.sin()], dim=1)
+    line = torch.cat([middle - reach, middle + reach], dim=1)[:, None]  # (N, 1, 4)
+    marks = _drawn(line, _uniform(count, 0, 0.9), pictures)
+    return torch.maximum(pictures, marks * _uniform(count, 0.3, 1)[:, None, None])
+
+
 def small(pictures: Tensor) -> Tensor:
     """Scale to half or three quarters of the size and back."""
     size = (pictures.shape[1], pictures.shape[2])
@@ -213,14 +241,14 @@ def paper(pictures: Tensor) -> Tensor:
     slopes = torch.randn(2, count, 1, 1)
     down = torch.linspace(-0.5, 0.5, height)[None, :, None]
     across = torch.linspace(-0.5, 0.5, width)[None, None, :]
-    level = _uniform(count, 0, 0.3)[:, None, None]
+    level = 0.6 * torch.rand(count).square()[:, None, None]
     ground = level * (1 + 0.7 * (slopes[0] * down + slopes[1] * across))
-    return ground.clamp(0, 0.6) + pictures * (1 - level)
+    return ground.clamp(0, 0.8) + pictures * (1 - level)
 
 
 def noise(pictures: Tensor) -> Tensor:
     """Add what a camera adds in poor light."""
-    strength = _uniform(len(pictures), 0.02, 0.2)[:, None, None]
+    strength = torch.exp(_uniform(len(pictures), math.log(0.02), math.log(0.4)))[:, None, None]
     return pictures + torch.randn_like(pictures) * strength
 
 
@@ -228,10 +256,12 @@ _CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "pencil": pencil,
     "width": stroke_width,
     "broken": broken,
+    "hollow": hollow,
     "neighbours": neighbours,
     "clipped": clipped,
     "lines": paper_lines,
     "specks": specks,
+    "strokes": strokes,
     "small": small,
     "blurred": blurred,
     "contrast": contrast,
