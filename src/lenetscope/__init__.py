@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lenetscope.architecture import Architecture
     from lenetscope.errors import LenetscopeError
     from lenetscope.evaluation import Scores
+    from lenetscope.reading import Reading, read
     from lenetscope.recipe import Recipe
     from lenetscope.runs import Run, RunWriter
     from lenetscope.training import Callback, EarlyStopping
@@ -21,10 +22,12 @@ _HOMES = {
     "Callback": "lenetscope.training",
     "EarlyStopping": "lenetscope.training",
     "LenetscopeError": "lenetscope.errors",
+    "Reading": "lenetscope.reading",
     "Recipe": "lenetscope.recipe",
     "Run": "lenetscope.runs",
     "RunWriter": "lenetscope.runs",
     "Scores": "lenetscope.evaluation",
+    "read": "lenetscope.reading",
 }
 
 __all__ = [
@@ -32,10 +35,12 @@ __all__ = [
     "Callback",
     "EarlyStopping",
     "LenetscopeError",
+    "Reading",
     "Recipe",
     "Run",
     "RunWriter",
     "Scores",
+    "read",
 ]
 
 

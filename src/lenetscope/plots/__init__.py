@@ -7,6 +7,7 @@ wait for it.
 
 from lenetscope.plots.benchmarks import growth, inference, times_to_accuracy
 from lenetscope.plots.layers import filters, outputs
+from lenetscope.plots.reading import reading_steps
 from lenetscope.plots.scores import confusion
 from lenetscope.plots.style import save
 from lenetscope.plots.training import curves, lr_range
@@ -19,6 +20,7 @@ __all__ = [
     "inference",
     "lr_range",
     "outputs",
+    "reading_steps",
     "save",
     "times_to_accuracy",
 ]

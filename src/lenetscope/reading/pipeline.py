@@ -1,0 +1,146 @@
+"""Reading the number that is written in a picture.
+
+In: any picture. Out: a `Reading`: digits with their probabilities, or why there are none to trust. The
+steps are those of the modules beside this one, in the order of docs/reading.md.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from lenetscope.errors import UsageError
+from lenetscope.reading.box import is_like_mnist
+from lenetscope.reading.components import Piece
+from lenetscope.reading.decode import open_picture
+from lenetscope.reading.explain import explain as explained
+from lenetscope.reading.judge import Judge
+from lenetscope.reading.lines import find_lines, slope_of
+from lenetscope.reading.polarity import SURE
+from lenetscope.reading.prepare import Prepared
+from lenetscope.reading.results import Digit, Reading, Step
+from lenetscope.reading.segmentation import Found, read_line
+from lenetscope.reading.sheet import Sheet, find_sheets, turned
+
+Array = npt.NDArray[Any]
+
+
+def read(
+    image: Any,
+    *,
+    judge: Judge | None = None,
+    threshold: float | None = None,
+    explain: bool = False,
+    skip: frozenset[str] = frozenset(),
+    name: str | None = None,
+) -> Reading:
+    """Read the number that is written in a picture.
+
+    Args:
+        image: a path, the bytes of a file or an open binary file, a `PIL.Image.Image`, or pixels as
+            an array or tensor.
+        judge: says which digit an image shows; by default the recipe ``reader``'s network.
+        threshold: digitness in [0, 1] below which a digit is refused; by default the judge's own.
+        explain: whether to keep the picture after each step, and what the network says to it.
+        skip: names of steps to leave out, to see what they are worth: "plain", "polarity", "slant",
+            "stroke", "split", "join", "turn".
+        name: what to call the picture in messages.
+
+    Returns:
+        What is written, and why not to trust it, if so.
+
+    Raises:
+        ImageError: if it is no picture, or a damaged or too large one.
+        UsageError: if the threshold is not in [0, 1].
+    """
+    if judge is None:
+        from lenetscope.reading.reader import load_reader
+
+        judge = load_reader()
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UsageError(f"the threshold is a share between 0 and 1, not {threshold}.")
+    picture, scale = open_picture(image, name)
+    ways: list[tuple[Sheet | None, list[list[Found]]]] = []
+    if "plain" not in skip and (plain := _plain(picture, judge)):
+        ways = [(None, [[plain]])]
+    else:
+        for found in find_sheets(picture, 0.0 if "polarity" in skip else SURE):
+            ways += [_read_sheet(found, judge, skip)]
+    sheet, lines = min(ways, key=_unlikely) if ways else (None, [])
+    steps = explained(picture, sheet, lines, judge) if explain else ()
+    if not lines:
+        return Reading("", 0.0, (), "blank: there is no ink in the picture", steps)
+    return _reading(sheet, lines, scale, judge, threshold, steps)
+
+
+def _read_sheet(
+    sheet: Sheet, judge: Judge, skip: frozenset[str]
+) -> tuple[Sheet | None, list[list[Found]]]:
+    """Read the lines of a sheet; those of one that runs up or down the page, level as well."""
+    lines = [read_line(sheet, line, judge, skip) for line in find_lines(sheet.pieces)]
+    slope = slope_of(sheet.pieces)
+    if slope and "turn" not in skip and (level := turned(sheet, slope)) is not None:
+        others = [read_line(level, line, judge, skip) for line in find_lines(level.pieces)]
+        if _cost(others) < _cost(lines) + 0.2:
+            return level, others
+    return sheet, lines
+
+
+def _unlikely(way: tuple[Sheet | None, list[list[Found]]]) -> float:
+    """Return the cost of a way to read, that of its polarity included."""
+    sheet, lines = way
+    return _cost(lines) + (max(0.0, -sheet.polarity.evidence) if sheet else 0.0)
+
+
+def _cost(lines: list[list[Found]]) -> float:
+    """Return the mean cost of a digit."""
+    return float(np.mean([digit.cost for line in lines for digit in line]))
+
+
+def _plain(picture: Image.Image, judge: Judge) -> Found | None:
+    """Judge a picture as it is, if it is made as MNIST's are."""
+    if picture.size != (28, 28):
+        return None
+    pixels = np.asarray(picture.convert("L"))
+    for image in (pixels, 255 - pixels):
+        if is_like_mnist(image):
+            probabilities, digitness = judge.judge(torch.from_numpy(image.copy())[None, None])
+            piece = Piece(0, 0, 28, 28, image > 0, 1.0)
+            return Found(piece, Prepared(image, ()), probabilities[0].numpy(), float(digitness[0]))
+    return None
+
+
+def _reading(
+    sheet: Sheet | None,
+    lines: list[list[Found]],
+    scale: float,
+    judge: Judge,
+    threshold: float | None,
+    steps: tuple[Step, ...],
+) -> Reading:
+    limit = judge.threshold if threshold is None else threshold
+    digits = []
+    for found in (each for line in lines for each in line):
+        box = sheet.box_in_picture(found.piece) if sheet else (0.0, 0.0, 28.0, 28.0)
+        order = [int(k) for k in np.argsort(-found.probabilities)]
+        digits.append(
+            Digit(
+                label=str(order[0]),
+                probability=float(found.probabilities[order[0]]),
+                digitness=found.digitness,
+                box=(box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale),
+                alternatives=tuple((str(k), float(found.probabilities[k])) for k in order[1:4]),
+                image=found.prepared.image,
+            )
+        )
+    text = " ".join("".join(str(f.probabilities.argmax()) for f in line) for line in lines)
+    confidence = float(np.prod([digit.probability for digit in digits]))
+    refused = [n for n, digit in enumerate(digits, start=1) if digit.digitness < limit]
+    reason = None
+    if refused:
+        which = "it" if len(digits) == 1 else f"{len(refused)} of {len(digits)} signs"
+        least = min(digit.digitness for digit in digits)
+        reason = f"{which} may be no digit: {least:.3f} sure, below the threshold of {limit:g}"
+    return Reading(text, confidence, tuple(digits), reason, steps)
