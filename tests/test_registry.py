@@ -24,4 +24,4 @@ def test_all_registries() -> None:
     assert MODELS.names() == ["lenet", "lean", "mlp", "reader"]
     assert LOSSES.names() == ["cross-entropy"]
     assert OPTIMIZERS.names() == ["sgd", "adam", "adamw"]
-    assert SCHEDULES.names() == ["constant", "cosine", "one-cycle"]
+    assert SCHEDULES.names() == ["constant", "cosine", "one-cycle", "two-cycles"]
