@@ -52,7 +52,7 @@ def find_pieces(mask: Array, ink: Array) -> list[Piece]:
 
     Args:
         mask: (H, W) bool.
-        ink: (H, W) in [0, 1].
+        ink: (H, W), at most 1, around 0 for paper.
     """
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if not count:

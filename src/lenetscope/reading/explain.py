@@ -40,7 +40,7 @@ def explain(
     steps: list[tuple[str, Array, int | None]] = [("picture", to_grey(np.asarray(small)), None)]
     digits = [digit for line in lines for digit in line]
     if sheet:
-        ink = sheet.ink / max(float(sheet.ink.max()), 1e-3)
+        ink = np.clip(sheet.ink, 0, 1) / max(float(sheet.ink.max()), 1e-3)
         steps += [
             ("illumination", ink if sheet.polarity.light else 1 - ink, None),
             ("polarity", ink, None),

@@ -21,26 +21,45 @@ MOST = 0.7
 """Share of the edges found by the best window that a narrower one must find."""
 ROOM = 2.2
 """How much wider the window is made then: where strokes meet they are thicker."""
+DARKEST, DARKEST_UNDER_LIGHT_INK = 0.08, 0.4
+"""Least brightness that a paper is taken for; of the negative's, a blackboard or a screen has more."""
+QUIET = 0.004
+"""Noise below which a picture is taken for clean."""
+APART = 5
+"""Pixels between those that are compared to see the noise."""
 NARROW = 160
 """Longest side of the picture on which windows are compared."""
 
 
-def flatten(grey: Array, window: int) -> Array:
-    """Return the ink of dark strokes on lighter paper.
+def flatten(grey: Array, window: int, light: bool = False) -> Array:
+    """Return the ink of strokes on paper.
 
     Args:
         grey: (H, W) in [0, 1].
         window: in pixels; strokes are narrower, shadows and tables wider.
+        light: whether strokes are lighter than their paper: then the picture's negative is looked at.
 
     Returns:
-        (H, W) in [0, 1]: 0 where there is paper, 1 for black on any paper.
+        (H, W), at most 1: around 0 where there is paper, 1 for black on white.
     """
+    if light:
+        grey = 1 - grey
     paper = ndimage.maximum_filter(_calm(grey), window, mode="nearest")
     paper = ndimage.minimum_filter(paper, window, mode="nearest")
     paper = ndimage.uniform_filter(paper, max(1, window // 5), mode="nearest")
-    darker = 1 - grey / np.maximum(paper, 0.02)
-    ink: Array = np.clip(darker - np.median(darker[::3, ::3]), 0, 1)
-    return ink
+    ink: Array = 1 - grey / np.maximum(paper, DARKEST_UNDER_LIGHT_INK if light else DARKEST)
+    level: float = float(np.median(ink[::3, ::3]))
+    return ink - level
+
+
+def noise_of(values: Array) -> float:
+    """Return the standard deviation of a picture's noise, from the differences of near pixels.
+
+    More than half of all such pairs lie both on paper or both in a stroke, so the median tells. They
+    are some pixels apart, because the grain of an enlarged or blurred picture is larger than a pixel.
+    """
+    steps = np.abs(values[::2, APART:] - values[::2, :-APART])
+    return float(np.median(steps)) / 0.6745 / 2**0.5 if steps.size else 0.0
 
 
 def windows_for(grey: Array) -> list[int]:
@@ -49,8 +68,8 @@ def windows_for(grey: Array) -> list[int]:
     return sorted({max(5, round(share * side) | 1) for share in SHARES})
 
 
-def edges_found(grey: Array, windows: list[int]) -> list[float]:
-    """Return how much of the edges of dark strokes each window finds.
+def edges_found(grey: Array, windows: list[int], light: bool) -> list[float]:
+    """Return how much of the edges of strokes each window finds.
 
     That is the mean squared gradient of the ink that stands out of the noise. A slow change of light
     has next to none.
@@ -58,12 +77,12 @@ def edges_found(grey: Array, windows: list[int]) -> list[float]:
     Args:
         grey: (H, W) in [0, 1].
         windows: in pixels.
+        light: whether strokes are lighter than their paper.
     """
     found = []
     for window in windows:
-        ink = flatten(grey, window)
-        noise = 1.4826 * float(np.median(np.abs(ink - np.median(ink))))
-        strong = np.clip(ink - 0.03 - 4 * noise, 0, None)
+        ink = flatten(grey, window, light)
+        strong = np.clip(ink - 0.03 - 4 * noise_of(ink), 0, None)
         down, right = np.diff(strong, axis=0), np.diff(strong, axis=1)
         found.append(float((down * down).mean() + (right * right).mean()))
     return found
@@ -85,5 +104,5 @@ def reduced(grey: Array) -> tuple[Array, int]:
 
 
 def _calm(grey: Array) -> Array:
-    """Average over 3x3, so that the brightest grain is not taken for the paper."""
-    return ndimage.uniform_filter(grey, 3, mode="nearest") if min(grey.shape) > 60 else grey
+    """Average over 3x3 if there is noise, so that the brightest grain is not taken for the paper."""
+    return ndimage.uniform_filter(grey, 3, mode="nearest") if noise_of(grey) > QUIET else grey

@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold, threshold_otsu
+
+from lenetscope.reading.illumination import noise_of
 
 Array = npt.NDArray[Any]
 
@@ -19,6 +22,8 @@ FAINTEST = 0.05
 """The least ink that a stroke has."""
 NOISE = 4.0
 """Standard deviations of the paper that ink stands out by."""
+GRAIN = 8
+"""Pixels that the longest piece of ink must have if it hardly stands out."""
 FAINTER = 0.45
 """Share of the threshold down to which pixels beside ink are ink."""
 
@@ -40,17 +45,24 @@ class Ink:
 
 def ink_floor(ink: Array) -> float:
     """Return the ink below which nothing stands out of the paper."""
-    noise = 1.4826 * float(np.median(np.abs(ink - np.median(ink))))
-    # closing leaves half of the paper at zero: look at the other half, too
-    upper = float(np.percentile(ink, 70) - np.median(ink)) / 0.524
-    return max(FAINTEST, NOISE * max(noise, min(upper, 0.05)))
+    return max(FAINTEST, NOISE * noise_of(ink))
+
+
+def _is_grain(mask: Array) -> bool:
+    """Tell whether ink is all in specks of a few pixels, as the grain of a blank page is."""
+    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    sides = [
+        max(rows.stop - rows.start, columns.stop - columns.start)
+        for rows, columns in ndimage.find_objects(labels)
+    ]
+    return bool(max(sides) < GRAIN)
 
 
 def find_ink(ink: Array) -> Ink | None:
     """Return where ink is, None if there is none.
 
     Args:
-        ink: (H, W) in [0, 1].
+        ink: (H, W), at most 1.
     """
     floor = ink_floor(ink)
     above = ink[ink > floor]
@@ -62,4 +74,6 @@ def find_ink(ink: Array) -> Ink | None:
     threshold = float(threshold_otsu(above)) if above.max() > above.min() else floor
     threshold = min(threshold, 0.6 * strongest)
     mask = apply_hysteresis_threshold(ink, max(floor, FAINTER * threshold), threshold)
-    return Ink(mask, threshold, floor) if mask.any() else None
+    if not mask.any():
+        return None
+    return None if _is_grain(mask) and threshold < 3 * floor else Ink(mask, threshold, floor)

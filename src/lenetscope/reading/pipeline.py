@@ -11,20 +11,34 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from lenetscope.errors import UsageError
+from lenetscope.errors import UsageError, listed
 from lenetscope.reading.box import is_like_mnist
 from lenetscope.reading.components import Piece
 from lenetscope.reading.decode import open_picture
 from lenetscope.reading.explain import explain as explained
 from lenetscope.reading.judge import Judge
 from lenetscope.reading.lines import find_lines, slope_of
-from lenetscope.reading.polarity import SURE
 from lenetscope.reading.prepare import Prepared
 from lenetscope.reading.results import Digit, Reading, Step
 from lenetscope.reading.segmentation import Found, read_line
 from lenetscope.reading.sheet import Sheet, find_sheets, turned
 
 Array = npt.NDArray[Any]
+
+STEPS = (
+    "as it is",
+    "illumination",
+    "both polarities",
+    "lines of paper",
+    "clutter",
+    "joining",
+    "cutting",
+    "closer look",
+    "turning",
+    "slant",
+    "stroke width",
+)
+"""What can be left out of a reading."""
 
 
 def read(
@@ -44,8 +58,7 @@ def read(
         judge: says which digit an image shows; by default the recipe ``reader``'s network.
         threshold: digitness in [0, 1] below which a digit is refused; by default the judge's own.
         explain: whether to keep the picture after each step, and what the network says to it.
-        skip: names of steps to leave out, to see what they are worth: "plain", "polarity", "slant",
-            "stroke", "split", "join", "turn".
+        skip: names of steps to leave out, to see what they are worth; see `STEPS`.
         name: what to call the picture in messages.
 
     Returns:
@@ -59,14 +72,16 @@ def read(
         from lenetscope.reading.reader import load_reader
 
         judge = load_reader()
+    if unknown := skip - set(STEPS):
+        raise UsageError(f"there is no step {listed(sorted(unknown))}; steps are {listed(STEPS)}.")
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"the threshold is a share between 0 and 1, not {threshold}.")
     picture, scale = open_picture(image, name)
     ways: list[tuple[Sheet | None, list[list[Found]]]] = []
-    if "plain" not in skip and (plain := _plain(picture, judge)):
+    if "as it is" not in skip and (plain := _plain(picture, judge)):
         ways = [(None, [[plain]])]
     else:
-        for found in find_sheets(picture, 0.0 if "polarity" in skip else SURE):
+        for found in find_sheets(picture, skip):
             ways += [_read_sheet(found, judge, skip)]
     sheet, lines = min(ways, key=_unlikely) if ways else (None, [])
     steps = explained(picture, sheet, lines, judge) if explain else ()
@@ -81,7 +96,7 @@ def _read_sheet(
     """Read the lines of a sheet; those of one that runs up or down the page, level as well."""
     lines = [read_line(sheet, line, judge, skip) for line in find_lines(sheet.pieces)]
     slope = slope_of(sheet.pieces)
-    if slope and "turn" not in skip and (level := turned(sheet, slope)) is not None:
+    if slope and "turning" not in skip and (level := turned(sheet, slope)) is not None:
         others = [read_line(level, line, judge, skip) for line in find_lines(level.pieces)]
         if _cost(others) < _cost(lines) + 0.2:
             return level, others

@@ -43,11 +43,10 @@ def find_polarity(grey: Array) -> tuple[Polarity, Polarity]:
     """
     small, step = reduced(grey)
     windows = windows_for(small)
-    found = [edges_found(side, windows) for side in (small, 1 - small)]
+    found = [edges_found(small, windows, light) for light in (False, True)]
     chosen = [narrowest(edges) for edges in found]
     first = min(chosen)
-    votes = _ratio(found[1][first], found[0][first])
-    votes += _in_two(small) * (_minority(small) + _border(small))
+    votes = _ratio(found[1][first], found[0][first]) + _two_kinds(small)
     sides = [
         Polarity(light, votes if light else -votes, _wider(windows[number] * step, min(grey.shape)))
         for light, number in zip((False, True), chosen, strict=True)
@@ -64,28 +63,19 @@ def _ratio(light: float, dark: float) -> float:
     return float(np.clip(np.log((light + 1e-6) / (dark + 1e-6)), -2, 2))
 
 
-def _in_two(grey: Array) -> float:
-    """Tell in [0, 1] whether greys are of two kinds, ink and paper, not all that a shade has."""
-    values = grey[::2, ::2]
-    threshold = threshold_otsu(values) if np.ptp(values) > 0 else 0.0
-    above = values > threshold
-    share = float(above.mean())
-    if not 0 < share < 1:
+def _two_kinds(grey: Array) -> float:
+    """Return what the two kinds of grey say, if there are two: positive if the light kind is ink.
+
+    Ink is the minority, and the picture's border is paper. Greys that go over into each other, as in a
+    shade, say nothing.
+    """
+    if np.ptp(grey) < 1e-3:
         return 0.0
-    between = share * (1 - share) * float(values[above].mean() - values[~above].mean()) ** 2
-    # one half of all variance is between the halves of a bell, three quarters of an even spread
-    return float(np.clip((between / float(values.var()) - 0.75) / 0.12, 0, 1))
-
-
-def _minority(grey: Array) -> float:
-    """Compare how many pixels are on either side of the middle grey: positive if few are light."""
-    low, high = np.percentile(grey, [1, 99])
-    light = float((grey > (low + high) / 2).mean())
-    return float(np.clip(np.log((1.02 - light) / (light + 0.02)), -1, 1))
-
-
-def _border(grey: Array) -> float:
-    """Look at which side the border is on: positive if it is dark."""
-    rim = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    low, high = np.percentile(grey, [1, 99])
-    return float(1 - 2 * (rim > (low + high) / 2).mean())
+    above = grey > threshold_otsu(grey)
+    light = float(above.mean())
+    between = light * (1 - light) * float(grey[above].mean() - grey[~above].mean()) ** 2
+    # of an even spread three quarters of the variance lie between its halves, of a bell fewer
+    sure = float(np.clip((between / float(grey.var()) - 0.75) / 0.12, 0, 1))
+    minority = float(np.clip(np.log((1.02 - light) / (light + 0.02)), -1, 1))
+    rim = np.concatenate([above[0], above[-1], above[:, 0], above[:, -1]])
+    return sure * (minority + 1 - 2 * float(rim.mean()))

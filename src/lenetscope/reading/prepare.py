@@ -39,7 +39,7 @@ def prepare(sheet: Sheet, piece: Piece, skip: frozenset[str] = frozenset()) -> P
     Args:
         sheet: that it stands on.
         piece: its ink.
-        skip: names of steps to leave out: "slant", "stroke".
+        skip: names of steps to leave out: "slant", "stroke width".
     """
     mask = cut_out(sheet.ink, sheet.clean, piece)
     steps: list[tuple[str, Array]] = [("cut out", mask.astype(np.float32))]
@@ -47,7 +47,7 @@ def prepare(sheet: Sheet, piece: Piece, skip: frozenset[str] = frozenset()) -> P
         mask = sheared(mask, shear)
     steps.append(("slant", mask.astype(np.float32)))
     ink = mask.astype(np.float32)
-    if "stroke" not in skip and mask.any():
+    if "stroke width" not in skip and mask.any():
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         longest = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
         shift = outline_shift(stroke_width(mask), longest)

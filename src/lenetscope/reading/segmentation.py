@@ -21,12 +21,14 @@ from lenetscope.reading.splitting import cut
 
 Array = npt.NDArray[Any]
 
-JOINED_AT_MOST = 4
+JOINED_AT_MOST = 5
 """Pieces that one digit is joined from."""
-CUTTING = 3.0
+CUTTING = 1.0
 """Cost of a cut through ink, in nats."""
 NARROW = 6.0
 """Cost of cutting what is narrower than it is high, in nats a height that is missing."""
+WIDE = 6.0
+"""Cost of a digit more than 1.25 times as wide as its line is high, in nats a height."""
 SHORT = 8.0
 """Cost of a digit shorter than its neighbours, in nats a height that is missing."""
 JOINING = 3.0
@@ -90,7 +92,7 @@ def read_line(
     cutting: list[float] = []  # cost of the boundary before an atom
     whole: set[tuple[int, int]] = set()
     for piece in line:
-        parts = [piece] if "split" in skip else cut(piece, tall)
+        parts = [piece] if "cutting" in skip else cut(piece, tall)
         whole.add((len(atoms), len(atoms) + len(parts)))
         atoms += parts
         dear = CUTTING + NARROW * max(0.0, 1.2 - piece.width / tall)
@@ -102,7 +104,9 @@ def read_line(
         if last == first + 1
         or (first, last) in whole
         or (
-            last - first <= JOINED_AT_MOST and "join" not in skip and _may_join(atoms[first:last], tall)
+            last - first <= JOINED_AT_MOST
+            and "joining" not in skip
+            and _may_join(atoms[first:last], tall)
         )
     ]
     groups = [union(atoms[first:last]) for first, last in spans]
@@ -113,7 +117,7 @@ def read_line(
         for (first, last), digit in zip(spans, found, strict=True):
             if last != end:
                 continue
-            cost = digit.cost + cutting[first] + SHORT * max(0.0, 0.7 - digit.piece.height / tall)
+            cost = digit.cost + cutting[first] + _unusual(digit.piece, tall)
             for before, after in zip(atoms[first : last - 1], atoms[first + 1 : last], strict=True):
                 cost += JOINING * max(0, after.left - before.right) / tall
             ways.append((best[first][0] + cost, [*best[first][1], digit]))
@@ -125,6 +129,12 @@ def _height(line: list[Piece]) -> float:
     """Return the height of the line's digits, whatever fragments are among them."""
     tallest = max(piece.height for piece in line)
     return float(np.median([piece.height for piece in line if piece.height > 0.5 * tallest]))
+
+
+def _unusual(piece: Piece, tall: float) -> float:
+    """Return the cost of a shape that digits seldom have."""
+    wide = WIDE * max(0.0, piece.width / tall - 1.25)
+    return wide + SHORT * max(0.0, 0.7 - piece.height / tall)
 
 
 def _may_join(atoms: list[Piece], tall: float) -> bool:

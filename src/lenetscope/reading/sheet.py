@@ -40,7 +40,7 @@ class Sheet:
     Attributes:
         grey: (H, W) in [0, 1].
         polarity: which side the ink is on.
-        ink: (H, W) in [0, 1].
+        ink: (H, W), at most 1, around 0 for paper.
         mask: (H, W) bool, where ink is, the lines of the paper included.
         clean: the same without lines of the paper.
         pieces: that digits are made of.
@@ -64,12 +64,12 @@ class Sheet:
         return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
-def find_sheets(picture: Image.Image, sure: float = SURE) -> list[Sheet]:
+def find_sheets(picture: Image.Image, skip: frozenset[str] = frozenset()) -> list[Sheet]:
     """Return the sheet of a picture; two if light and dark ink are about as likely; none if blank.
 
     Args:
         picture: of mode L or RGB.
-        sure: evidence for a polarity below which the other is looked at as well.
+        skip: names of steps to leave out.
     """
     width, height = picture.size
     whole = (0.0, 0.0, float(width), float(height))
@@ -79,22 +79,37 @@ def find_sheets(picture: Image.Image, sure: float = SURE) -> list[Sheet]:
     grey = _grey_of(picture, whole, scale)
     sheets = []
     polarities = find_polarity(grey)
+    sure = 0.0 if "both polarities" in skip else SURE
     for polarity in polarities[: 1 if polarities[0].evidence >= sure else 2]:
-        sheet = look(grey, polarity, _placement(0.0, 0.0, scale))
+        sheet = look(grey, polarity, _placement(0.0, 0.0, scale), skip=skip)
         if sheet is not None:
-            sheets.append(_closer(picture, sheet, scale))
+            closer = sheet if "closer look" in skip else _closer(picture, sheet, scale, skip)
+            sheets.append(closer)
     return sheets
 
 
-def look(grey: Array, polarity: Polarity, to_picture: Array, ink: Array | None = None) -> Sheet | None:
+def look(
+    grey: Array,
+    polarity: Polarity,
+    to_picture: Array,
+    ink: Array | None = None,
+    skip: frozenset[str] = frozenset(),
+) -> Sheet | None:
     """Find ink and pieces, None if there are none."""
-    if ink is None:
-        ink = flatten(1 - grey if polarity.light else grey, polarity.window)
+    if ink is None and "illumination" in skip:
+        side = 1 - grey if polarity.light else grey
+        ink = 1 - side / max(float(np.percentile(side, 75)), 0.05)
+    elif ink is None:
+        ink = flatten(grey, polarity.window, polarity.light)
     found = find_ink(ink)
     if found is None:
         return None
-    clean = without_rulings(found.mask)
-    pieces = join_fragments(without_clutter(find_pieces(clean, ink), grey.shape))
+    clean = found.mask if "lines of paper" in skip else without_rulings(found.mask)
+    pieces = find_pieces(clean, ink)
+    if "clutter" not in skip:
+        pieces = without_clutter(pieces, (grey.shape[0], grey.shape[1]))
+    if "joining" not in skip:
+        pieces = join_fragments(pieces)
     return Sheet(grey, polarity, ink, found.mask, clean, pieces, to_picture) if pieces else None
 
 
@@ -115,7 +130,7 @@ def turned(sheet: Sheet, slope: float) -> Sheet | None:
     return look(grey, sheet.polarity, affine, ink)
 
 
-def _closer(picture: Image.Image, sheet: Sheet, scale: float) -> Sheet:
+def _closer(picture: Image.Image, sheet: Sheet, scale: float, skip: frozenset[str]) -> Sheet:
     """Look at small digits again, with more of the picture's pixels."""
     tall = max(max(piece.height, piece.width) for piece in sheet.pieces)
     if tall >= SMALL:
@@ -134,7 +149,7 @@ def _closer(picture: Image.Image, sheet: Sheet, scale: float) -> Sheet:
     grey = _grey_of(picture, box, closer)
     light = sheet.polarity.light
     polarity = next(side for side in find_polarity(grey) if side.light == light)
-    again = look(grey, polarity, _placement(box[0], box[1], closer))
+    again = look(grey, polarity, _placement(box[0], box[1], closer), skip=skip)
     return again or sheet
 
 
