@@ -140,4 +140,4 @@ def _unusual(piece: Piece, tall: float) -> float:
 def _may_join(atoms: list[Piece], tall: float) -> bool:
     whole = union(atoms)
     gaps = [max(0, b.left - a.right) for a, b in itertools.pairwise(atoms)]
-    return whole.width <= 1.8 * tall and max(gaps) <= APART * tall
+    return whole.width <= 1.35 * tall and max(gaps) <= APART * tall
