@@ -74,7 +74,8 @@ def open_picture(source: Any, name: str | None = None) -> tuple[Image.Image, flo
             if picture.format == "JPEG":
                 picture.draft(None, (JPEG_SIDE, JPEG_SIDE))
             scale = picture.size[0] / size[0]
-            return _plain(ImageOps.exif_transpose(picture)), scale
+            ImageOps.exif_transpose(picture, in_place=True)
+            return _plain(picture), scale
 
 
 def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -156,7 +157,10 @@ def _plain(picture: Image.Image) -> Image.Image:
         light = float((values[..., 0] * opacity).sum() / max(float(opacity.sum()), 1e-6)) > 127
         paper = "black" if light and covered < 0.7 else "white"
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, paper), rgba)
-    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+    if picture.mode in ("L", "RGB"):
+        picture.load()  # the file may be closed before the pixels are looked at
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

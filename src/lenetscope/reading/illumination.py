@@ -27,7 +27,7 @@ QUIET = 0.004
 """Noise below which a picture is taken for clean."""
 APART = 5
 """Pixels between those that are compared to see the noise."""
-NARROW = 160
+NARROW = 128
 """Longest side of the picture on which windows are compared."""
 
 
@@ -58,7 +58,7 @@ def noise_of(values: Array) -> float:
     More than half of all such pairs lie both on paper or both in a stroke, so the median tells. They
     are some pixels apart, because the grain of an enlarged or blurred picture is larger than a pixel.
     """
-    steps = np.abs(values[::2, APART:] - values[::2, :-APART])
+    steps = np.abs(values[::4, APART::2] - values[::4, :-APART:2])
     return float(np.median(steps)) / 0.6745 / 2**0.5 if steps.size else 0.0
 
 

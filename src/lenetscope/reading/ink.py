@@ -76,4 +76,4 @@ def find_ink(ink: Array) -> Ink | None:
     mask = apply_hysteresis_threshold(ink, max(floor, FAINTER * threshold), threshold)
     if not mask.any():
         return None
-    return None if _is_grain(mask) and threshold < 3 * floor else Ink(mask, threshold, floor)
+    return None if threshold < 3 * floor and _is_grain(mask) else Ink(mask, threshold, floor)

@@ -38,7 +38,7 @@ def _rulings(mask: Array) -> Array:
     height, width = mask.shape
     rows, columns = np.nonzero(mask)
     nothing = np.zeros_like(mask)
-    if len(rows) < REPEATED * width:
+    if len(rows) < REPEATED * width or mask.any(axis=0).sum() < REPEATED * width:
         return nothing
     pad = int(abs(SLOPES[0]) * width) + 2
     best, slope = -1.0, 0.0
