@@ -41,6 +41,14 @@ STEPS = (
 """What can be left out of a reading."""
 
 
+NO_DOUBT = 0.22
+"""Cost, in nats, below which a picture of 28x28 is taken as it is: a digit, and which one, 4 to 1."""
+
+
+AS_IT_IS = 1.0
+"""Nats by which another way must be better before a picture of 28x28 is not taken as it is."""
+
+
 def read(
     image: Any,
     *,
@@ -78,9 +86,10 @@ def read(
         raise UsageError(f"the threshold is a share between 0 and 1, not {threshold}.")
     picture, scale = open_picture(image, name)
     ways: list[tuple[Sheet | None, list[list[Found]]]] = []
-    if "as it is" not in skip and (plain := _plain(picture, judge)):
+    plain, settled = (None, False) if "as it is" in skip else _plain(picture, judge)
+    if plain is not None and (settled or plain.digitness >= judge.threshold):
         ways = [(None, [[plain]])]
-    else:
+    if not settled:
         for found in find_sheets(picture, skip):
             ways += [_read_sheet(found, judge, skip)]
     sheet, lines = min(ways, key=_unlikely) if ways else (None, [])
@@ -106,7 +115,9 @@ def _read_sheet(
 def _unlikely(way: tuple[Sheet | None, list[list[Found]]]) -> float:
     """Return the cost of a way to read, that of its polarity included."""
     sheet, lines = way
-    return _cost(lines) + (max(0.0, -sheet.polarity.evidence) if sheet else 0.0)
+    if sheet is None:  # of the many other ways one may look good by luck
+        return _cost(lines) - AS_IT_IS
+    return _cost(lines) + max(0.0, -sheet.polarity.evidence)
 
 
 def _cost(lines: list[list[Found]]) -> float:
@@ -114,17 +125,31 @@ def _cost(lines: list[list[Found]]) -> float:
     return float(np.mean([digit.cost for line in lines for digit in line]))
 
 
-def _plain(picture: Image.Image, judge: Judge) -> Found | None:
-    """Judge a picture as it is, if it is made as MNIST's are."""
+def _plain(picture: Image.Image, judge: Judge) -> tuple[Found | None, bool]:
+    """Judge a picture of 28x28 as it is.
+
+    At this size little can be mended, and much be spoilt: a network that was trained on blurred,
+    noisy and shifted digits sees more in the pixels than in a mask made of them.
+
+    Returns:
+        The better of the picture and its negative, None if it has another size; and whether that
+        settles it: it is made as MNIST's are, or the judge has no doubt.
+    """
     if picture.size != (28, 28):
-        return None
+        return None, False
     pixels = np.asarray(picture.convert("L"))
-    for image in (pixels, 255 - pixels):
+    both = (pixels, 255 - pixels)
+    for image in both:
         if is_like_mnist(image):
-            probabilities, digitness = judge.judge(torch.from_numpy(image.copy())[None, None])
-            piece = Piece(0, 0, 28, 28, image > 0, 1.0)
-            return Found(piece, Prepared(image, ()), probabilities[0].numpy(), float(digitness[0]))
-    return None
+            return _judged_as_it_is(image, judge), True
+    best = min((_judged_as_it_is(image, judge) for image in both), key=lambda found: found.cost)
+    return best, best.cost < NO_DOUBT
+
+
+def _judged_as_it_is(image: Array, judge: Judge) -> Found:
+    probabilities, digitness = judge.judge(torch.from_numpy(image.copy())[None, None])
+    piece = Piece(0, 0, 28, 28, image > 0, 1.0)
+    return Found(piece, Prepared(image, ()), probabilities[0].numpy(), float(digitness[0]))
 
 
 def _reading(
