@@ -76,21 +76,21 @@ def test_one_cycle_steers_the_rate_and_leaves_the_momentum() -> None:
 
 
 def test_two_cycles_are_one_cycle_and_then_a_cosine_from_half_the_rate() -> None:
-    recipe = Recipe.load("seed", optimizer="adam", schedule="two-cycles", epochs=4)
+    recipe = Recipe.load("seed", optimizer="adam", schedule="two-cycles", epochs=6)
     optimizers = [OPTIMIZERS.get("adam")(nn.Linear(2, 2).parameters(), recipe) for _ in range(2)]
     both = SCHEDULES.get("two-cycles")(optimizers[0], recipe, 10)
-    first = SCHEDULES.get("one-cycle")(optimizers[1], recipe.replace(epochs=2), 10)
+    first = SCHEDULES.get("one-cycle")(optimizers[1], recipe.replace(epochs=4), 10)
     rates: list[list[float]] = [[], []]
-    for step in range(40):
+    for step in range(60):
         for number, (optimizer, schedule) in enumerate(zip(optimizers, (both, first), strict=True)):
-            if number and step >= 20:
+            if number and step >= 40:
                 continue
             rates[number].append(optimizer.param_groups[0]["lr"])
             optimizer.step()
             schedule.step()
-    assert rates[0][:20] == rates[1]
+    assert rates[0][:40] == rates[1]
     expected = [0.005 * (1 + math.cos(math.pi * step / 20)) / 2 for step in range(20)]
-    assert rates[0][20:] == pytest.approx(expected)
+    assert rates[0][40:] == pytest.approx(expected)
     assert optimizers[0].param_groups[0]["lr"] == 0
-    with pytest.raises(RecipeError, match="'two-cycles' needs an even number of epochs, not 3"):
-        SCHEDULES.get("two-cycles")(optimizers[0], recipe.replace(epochs=3), 10)
+    with pytest.raises(RecipeError, match="'two-cycles' needs three epochs, or six, …, not 4"):
+        SCHEDULES.get("two-cycles")(optimizers[0], recipe.replace(epochs=4), 10)

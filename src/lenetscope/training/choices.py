@@ -19,7 +19,7 @@ SCHEDULES: Registry[Callable[[Optimizer, Recipe, int], Any]] = Registry("schedul
 
 
 class TwoCyclesLR(lr_scheduler.OneCycleLR):
-    """One cycle over the first half of the training; then from half the rate down a cosine to zero.
+    """One cycle over two thirds of the training; then from half the rate down a cosine to zero.
 
     A warm restart: I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm
     restarts", ICLR 2017.
@@ -27,18 +27,18 @@ class TwoCyclesLR(lr_scheduler.OneCycleLR):
     Args:
         optimizer: whose momentum stays what it is.
         max_lr: the highest rate of the first cycle.
-        total_steps: of both halves together, an even number.
+        total_steps: of both cycles together, a multiple of three.
     """
 
     def __init__(self, optimizer: Optimizer, max_lr: float, total_steps: int) -> None:
-        self.half, self.second_lr = total_steps // 2, max_lr / 2
-        super().__init__(optimizer, max_lr, total_steps=self.half, cycle_momentum=False)
+        self.first, self.second_lr = total_steps // 3 * 2, max_lr / 2
+        super().__init__(optimizer, max_lr, total_steps=self.first, cycle_momentum=False)
 
     def get_lr(self) -> list[Any]:
         """Return the rate of the next step, for each group of parameters."""
-        if self.last_epoch < self.half:
+        if self.last_epoch < self.first:
             return super().get_lr()
-        share = min(1.0, (self.last_epoch - self.half) / self.half)
+        share = min(1.0, (self.last_epoch - self.first) / (self.first // 2))
         rate = self.second_lr * (1 + math.cos(math.pi * share)) / 2
         return [rate for _ in self.optimizer.param_groups]
 
@@ -122,6 +122,6 @@ def _one_cycle(optimizer: Optimizer, recipe: Recipe, steps: int) -> Any:
 
 @SCHEDULES.register("two-cycles")
 def _two_cycles(optimizer: Optimizer, recipe: Recipe, steps: int) -> Any:
-    if recipe.epochs % 2:
-        raise RecipeError(f"schedule 'two-cycles' needs an even number of epochs, not {recipe.epochs}.")
+    if recipe.epochs % 3:
+        raise RecipeError(f"schedule 'two-cycles' needs three epochs, or six, …, not {recipe.epochs}.")
     return TwoCyclesLR(optimizer, recipe.lr, recipe.epochs * steps)
