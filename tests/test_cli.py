@@ -145,10 +145,11 @@ def test_every_question_says_what_it_answers(cli: Cli) -> None:
 def test_recipes(cli: Cli) -> None:
     listed = cli("recipes")[1].splitlines()
     assert listed[0].startswith("fast       99 % in one epoch")
-    assert listed[1].startswith("seed       the reference")
+    assert listed[1].startswith("reader     the network that reads")
+    assert listed[2].startswith("seed       the reference")
     assert cli("recipes", "seed")[1].startswith("# seed: ")
     found = json.loads(cli("recipes", "--json")[1])["recipes"]
-    assert [recipe["name"] for recipe in found] == ["fast", "seed"]
+    assert [recipe["name"] for recipe in found] == ["fast", "reader", "seed"]
     assert json.loads(cli("recipes", "seed", "--json")[1])["batch_size"] == 64
     assert cli("recipes", "sead")[0] == 2
 

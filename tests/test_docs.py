@@ -81,4 +81,4 @@ def test_every_command_has_its_page() -> None:
 
     commands = {name for name in app if not name.startswith("-")}
     assert commands <= {page.stem for page in (ROOT / "docs").glob("*.md")}
-    assert commands == {"train", "evaluate", "predict", "inspect", "report", "recipes"}
+    assert commands == {"train", "evaluate", "predict", "read", "inspect", "report", "recipes"}

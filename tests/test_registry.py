@@ -19,9 +19,9 @@ def test_what_is_registered_is_found_and_cannot_be_registered_twice() -> None:
 
 
 def test_all_registries() -> None:
-    assert AUGMENTATIONS.names() == ["none", "shift", "affine"]
-    assert DATASETS.names() == ["mnist", "idx"]
-    assert MODELS.names() == ["lenet", "lean", "mlp"]
+    assert AUGMENTATIONS.names() == ["none", "shift", "affine", "handwriting"]
+    assert DATASETS.names() == ["mnist", "idx", "mnist-and-others"]
+    assert MODELS.names() == ["lenet", "lean", "mlp", "reader"]
     assert LOSSES.names() == ["cross-entropy"]
     assert OPTIMIZERS.names() == ["sgd", "adam", "adamw"]
-    assert SCHEDULES.names() == ["constant", "cosine", "one-cycle"]
+    assert SCHEDULES.names() == ["constant", "cosine", "one-cycle", "two-cycles"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lenetscope.evaluation import Scores
     from lenetscope.insight.capture import capture
     from lenetscope.inspection import Study
+    from lenetscope.reading import Reading, read
     from lenetscope.recipe import Recipe
     from lenetscope.runs import Run, RunWriter
     from lenetscope.training import Callback, EarlyStopping
@@ -23,12 +24,14 @@ _HOMES = {
     "Callback": "lenetscope.training",
     "EarlyStopping": "lenetscope.training",
     "LenetscopeError": "lenetscope.errors",
+    "Reading": "lenetscope.reading",
     "Recipe": "lenetscope.recipe",
     "Run": "lenetscope.runs",
     "RunWriter": "lenetscope.runs",
     "Scores": "lenetscope.evaluation",
     "Study": "lenetscope.inspection",
     "capture": "lenetscope.insight",
+    "read": "lenetscope.reading",
 }
 
 __all__ = [
@@ -36,12 +39,14 @@ __all__ = [
     "Callback",
     "EarlyStopping",
     "LenetscopeError",
+    "Reading",
     "Recipe",
     "Run",
     "RunWriter",
     "Scores",
     "Study",
     "capture",
+    "read",
 ]
 
 

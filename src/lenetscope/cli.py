@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, g
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from lenetscope import recipe as recipes_room
-from lenetscope.errors import LenetscopeError, UsageError
+from lenetscope.errors import ImageError, LenetscopeError, UsageError
 from lenetscope.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -331,6 +331,78 @@ def report(
         _print_json({"run": str(run), "report": str(page), "bytes": page.stat().st_size})
     else:
         print(f"{page}  ({page.stat().st_size / 1e6:.1f} MB)")
+
+
+@app.command
+def read(
+    images: Annotated[list[Path], Parameter(negative="", allow_leading_hyphen=True)],
+    /,
+    *,
+    run: Path | None = None,
+    threshold: float | None = None,
+    explain: Path | None = None,
+    as_json: Annotated[
+        bool, Parameter(name="--json", negative="", help="print one JSON object a picture, a line each")
+    ] = False,
+) -> None:
+    """Read the number that is written in each picture, or say that it cannot be read.
+
+    Photos, scans and drawings of any size, dark on light or light on dark.
+
+    Parameters
+    ----------
+    images
+        Picture files, folders of them, or - for a picture on standard input.
+    run
+        Folder of a run whose network to ask (default: the one of recipe reader, which is installed).
+    threshold
+        How sure it must be that each sign is a digit, from 0 to 1 (default: the network's own).
+    explain
+        Folder for a picture of all steps of each reading.
+    """
+    from lenetscope.reading import NetworkJudge, files
+    from lenetscope.reading import read as read_picture
+
+    judge = None
+    if run is not None:
+        from lenetscope.runs import Run
+
+        folder = Run.open(run)
+        recipe = folder.recipe()
+        judge = NetworkJudge(folder.load_model(), recipe.mean, recipe.std)
+    paths: list[Path] = []
+    failed = False
+    for path in images:
+        try:
+            paths += files.find_pictures(path)
+        except LenetscopeError as error:
+            _complain(error)
+            failed = True
+    width = max((len(str(path)) for path in paths), default=0)
+    for path, name in zip(paths, files.names_for(paths, ".png"), strict=True):
+        try:
+            found = read_picture(
+                sys.stdin.buffer.read() if str(path) == "-" else path,
+                judge=judge,
+                threshold=threshold,
+                explain=explain is not None,
+                name="standard input" if str(path) == "-" else str(path),
+            )
+        except ImageError as error:
+            _complain(error)
+            failed = True
+            continue
+        if explain is not None:
+            from lenetscope import plots
+
+            title = f"{path.name}: {found}" if str(path) != "-" else str(found)
+            plots.save(plots.reading_steps(found.steps, found.text, title), explain / name)
+        if as_json:
+            _print_json({"path": str(path), **found.as_dict()})
+        else:
+            print(f"{path!s:{width}}  {found}", flush=True)
+    if failed:
+        sys.exit(1)
 
 
 @app.command

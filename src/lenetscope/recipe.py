@@ -125,7 +125,7 @@ def names() -> list[str]:
     """Return the names of the recipes that ship with the package.
 
     >>> names()
-    ['fast', 'seed']
+    ['fast', 'reader', 'seed']
     """
     return sorted(p.name.removesuffix(".toml") for p in _folder().iterdir() if p.name.endswith(".toml"))
 

@@ -8,7 +8,7 @@ from conftest import same_weights
 from lenetscope import Recipe
 from lenetscope.datasets import Preprocess, load
 from lenetscope.errors import RecipeError, UsageError
-from lenetscope.models import MODELS, LeanNet, LeNet, build, memory_format
+from lenetscope.models import MODELS, LeanNet, LeNet, ReaderNet, build, memory_format
 from lenetscope.untouched import eval_mode
 
 
@@ -59,6 +59,27 @@ def test_the_lean_network_layer_by_layer() -> None:
     assert sum(p.numel() for p in model.parameters()) == 212_682
 
 
+def test_the_reading_network_block_by_block() -> None:
+    model = ReaderNet()
+    shapes = {}
+    for name, layer in model.named_children():
+        layer.register_forward_hook(
+            lambda _m, _i, out, name=name: shapes.update({name: tuple(out.shape[1:])})
+        )
+    model(torch.zeros(2, 1, 28, 28))
+    assert shapes == {
+        "block1": (16, 14, 14), "block2": (32, 14, 14), "block3": (32, 7, 7), "block4": (80, 7, 7),
+        "block5": (80, 7, 7), "block6": (80, 7, 7), "average": (80, 1, 1), "flatten": (80,),
+        "dropout": (80,), "fc": (11,),
+    }  # fmt: skip
+    assert sum(p.numel() for p in model.parameters()) == 153_995
+    model.eval()
+    images = torch.rand(3, 1, 28, 28)
+    before = model.block4(model.block3(model.block2(model.block1(images))))
+    after = before + model.block6(model.block5(before))
+    assert torch.allclose(model(images), after.mean((2, 3)) @ model.fc.weight.T + model.fc.bias)
+
+
 @pytest.mark.parametrize(("wanted", "found"), [("auto", "channels_last"), ("contiguous", "contiguous")])
 def test_the_memory_format_changes_nothing_but_the_order_in_memory(wanted: str, found: str) -> None:
     recipe = Recipe.load("seed")
@@ -85,7 +106,8 @@ def test_the_reference_network_computes_what_plain_functions_compute() -> None:
 def test_every_network_takes_any_images(name: str, shape: tuple[int, int, int]) -> None:
     recipe = Recipe.load("seed", model=name)
     model = build(recipe, shape, 7)
-    assert model(torch.zeros(2, *shape)).shape == (2, 7)
+    with eval_mode(model):  # else a normalisation would learn from the zeros
+        assert model(torch.zeros(2, *shape)).shape == (2, 7)
     state = torch.get_rng_state()
     torch.manual_seed(55)
     assert same_weights(model, build(recipe, shape, 7))
@@ -101,6 +123,8 @@ def test_what_cannot_be_built_is_told() -> None:
         LeNet((1, 3, 9))
     with pytest.raises(UsageError, match="at least 12x12, not 11x28"):
         LeanNet((1, 11, 28))
+    with pytest.raises(UsageError, match="at least 4x4, not 3x9"):
+        ReaderNet((1, 3, 9))
 
 
 def test_eval_mode_gives_each_module_its_own_mode_back() -> None:

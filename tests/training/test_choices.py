@@ -1,10 +1,13 @@
 """The losses, optimizers and schedules that a recipe names are what it says."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from lenetscope import Architecture, Recipe
+from lenetscope.errors import RecipeError
 from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES
 
 
@@ -70,3 +73,24 @@ def test_one_cycle_steers_the_rate_and_leaves_the_momentum() -> None:
     assert max(rates) == pytest.approx(0.01, rel=0.1)
     assert rates[0] == pytest.approx(0.0004)
     assert rates[-1] < 1e-6
+
+
+def test_two_cycles_are_one_cycle_and_then_a_cosine_from_half_the_rate() -> None:
+    recipe = Recipe.load("seed", optimizer="adam", schedule="two-cycles", epochs=6)
+    optimizers = [OPTIMIZERS.get("adam")(nn.Linear(2, 2).parameters(), recipe) for _ in range(2)]
+    both = SCHEDULES.get("two-cycles")(optimizers[0], recipe, 10)
+    first = SCHEDULES.get("one-cycle")(optimizers[1], recipe.replace(epochs=4), 10)
+    rates: list[list[float]] = [[], []]
+    for step in range(60):
+        for number, (optimizer, schedule) in enumerate(zip(optimizers, (both, first), strict=True)):
+            if number and step >= 40:
+                continue
+            rates[number].append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+    assert rates[0][:40] == rates[1]
+    expected = [0.005 * (1 + math.cos(math.pi * step / 20)) / 2 for step in range(20)]
+    assert rates[0][40:] == pytest.approx(expected)
+    assert optimizers[0].param_groups[0]["lr"] == 0
+    with pytest.raises(RecipeError, match="'two-cycles' needs three epochs, or six, …, not 4"):
+        SCHEDULES.get("two-cycles")(optimizers[0], recipe.replace(epochs=4), 10)

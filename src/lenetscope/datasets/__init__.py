@@ -4,6 +4,7 @@ In: a recipe and the folder for data. Out: `Splits` of uint8 images, class names
 the files. Preprocessing happens batch by batch, in `loader`.
 """
 
+import lenetscope.datasets.handwriting  # noqa: F401 - registers its augmentation
 from lenetscope.datasets.augment import AUGMENTATIONS
 from lenetscope.datasets.loader import BatchLoader
 from lenetscope.datasets.preprocess import Preprocess

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lenetscope.datasets.idx import MAP_ABOVE, read_idx_folder
 from lenetscope.datasets.mnist import read_mnist
+from lenetscope.datasets.others import read_mnist_and_others
 from lenetscope.datasets.raw import LabelledImages, RawDataset, Rows
 from lenetscope.errors import RecipeError
 from lenetscope.recipe import Recipe
@@ -22,6 +23,7 @@ from lenetscope.registry import Registry
 DATASETS: Registry[Callable[[Path | None], RawDataset]] = Registry("dataset")
 DATASETS.register("mnist")(read_mnist)
 DATASETS.register("idx")(read_idx_folder)
+DATASETS.register("mnist-and-others")(read_mnist_and_others)
 
 
 @dataclass(frozen=True)

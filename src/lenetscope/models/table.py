@@ -8,6 +8,7 @@ from torch import nn
 from lenetscope.models.lean import LeanNet
 from lenetscope.models.lenet import LeNet
 from lenetscope.models.mlp import MLP
+from lenetscope.models.reader import ReaderNet
 from lenetscope.recipe import Recipe
 from lenetscope.registry import Registry
 
@@ -15,6 +16,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
 MODELS.register("lenet")(LeNet)
 MODELS.register("lean")(LeanNet)
 MODELS.register("mlp")(MLP)
+MODELS.register("reader")(ReaderNet)
 
 
 def build(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> nn.Module:

@@ -18,6 +18,7 @@ from lenetscope.plots.layers import outputs
 from lenetscope.plots.learning import filter_movement, filters_over_time, learning
 from lenetscope.plots.mistakes import mistake_pages, mistakes
 from lenetscope.plots.preference import preference
+from lenetscope.plots.reading import reading_steps
 from lenetscope.plots.scores import confusion
 from lenetscope.plots.style import Array, save
 from lenetscope.plots.training import curves, lr_range
@@ -47,6 +48,7 @@ __all__ = [
     "mistakes",
     "outputs",
     "preference",
+    "reading_steps",
     "reliability",
     "save",
     "times_to_accuracy",

@@ -1,5 +1,43 @@
-"""From a picture in a file to the images that a network was trained on."""
+"""From a picture in a file to the images that a network was trained on, and to what is written there.
 
-from lenetscope.reading.decode import MAX_PIXELS, decode, fit_to
+What reading needs is imported when it is first used: opening a picture needs neither scipy nor
+scikit-image.
+"""
 
-__all__ = ["MAX_PIXELS", "decode", "fit_to"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lenetscope.reading.decode import MAX_PIXELS, decode, fit_to, open_picture
+
+if TYPE_CHECKING:
+    from lenetscope.reading.judge import Judge, NetworkJudge
+    from lenetscope.reading.pipeline import read
+    from lenetscope.reading.results import Digit, Reading, Step
+
+_HOMES = {
+    "Digit": "results",
+    "Judge": "judge",
+    "NetworkJudge": "judge",
+    "Reading": "results",
+    "Step": "results",
+    "read": "pipeline",
+}
+
+__all__ = [
+    "MAX_PIXELS",
+    "Digit",
+    "Judge",
+    "NetworkJudge",
+    "Reading",
+    "Step",
+    "decode",
+    "fit_to",
+    "open_picture",
+    "read",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"lenetscope.reading.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'lenetscope.reading' has no attribute '{name}'")

@@ -1,11 +1,15 @@
-"""Opening picture files safely, and bringing pictures to a network's size.
+"""Opening pictures safely, and bringing pictures to a network's size.
 
-In: a file of any format and mode that Pillow reads. Out: uint8 pixels. The size is known from the
-header, and refused if it is too large, before any pixel is decoded.
+In: a file of any format and mode that Pillow reads, or a picture in memory. Out: uint8 pixels. The size
+is known from the header, and refused if it is too large, before any pixel is decoded.
 """
 
+import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +20,9 @@ from lenetscope.errors import ImageError
 
 MAX_PIXELS = 50_000_000
 """The largest picture that is decoded, in pixels."""
+
+JPEG_SIDE = 1400
+"""JPEGs are decoded at a half, a quarter or an eighth if both sides then still are at least so long."""
 
 
 def decode(path: Path, channels: int = 1) -> Tensor:
@@ -31,34 +38,44 @@ def decode(path: Path, channels: int = 1) -> Tensor:
     Raises:
         ImageError: if the file is missing, is no picture, is damaged or too large.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures: refused below
-            picture = Image.open(path)
-        with picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise ImageError(
-                    f"{path} has {width}x{height} = {width * height / 1e6:.0f} megapixels; at most "
-                    f"{MAX_PIXELS / 1e6:.0f} are read. Make it smaller."
-                )
-            upright = ImageOps.exif_transpose(picture)
-            return _pixels(upright, channels)
-    except FileNotFoundError:
-        raise ImageError(f"there is no file {path}.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder, not a picture.") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{path} is no picture that Pillow can read (PNG, JPEG, …).") from None
-    except Image.DecompressionBombError:
-        raise ImageError(
-            f"{path} is far larger than the {MAX_PIXELS / 1e6:.0f} megapixels that are read."
-        ) from None
-    except ImageError:
-        raise
-    # decoders raise whatever they like on damaged files
-    except Exception as error:
-        raise ImageError(f"{path} cannot be decoded: {error or type(error).__name__}.") from error
+    with _told_in_one_line(str(path)), _opened(path, str(path)) as picture:
+        return _pixels(ImageOps.exif_transpose(picture), channels)
+
+
+def open_picture(source: Any, name: str | None = None) -> tuple[Image.Image, float]:
+    """Read a picture from anything, upright, in grey or RGB, transparency on the paper it was made for.
+
+    Strokes that are light where they are opaque were drawn for a dark screen, and lie on black then.
+    Large JPEGs are decoded at reduced size, which takes a fraction of the time.
+
+    Args:
+        source: a path, the bytes of a file or an open binary file, a `PIL.Image.Image`, or pixels as
+            an array or tensor: (H, W), (H, W, C) or (C, H, W), integers to 255 or fractions to 1.
+        name: what to call it in messages, if it is no path.
+
+    Returns:
+        The picture in mode L or RGB, and how many pixels of it make one of the source's.
+
+    Raises:
+        ImageError: if there is no such file, or it is no picture, damaged, empty or too large.
+    """
+    name = name or (str(source) if isinstance(source, (str, Path)) else "the picture")
+    with _told_in_one_line(name):
+        if isinstance(source, Image.Image):
+            _refuse_huge(source, name)
+            return _plain(ImageOps.exif_transpose(source)), 1.0
+        if isinstance(source, (Tensor, np.ndarray)):
+            picture = _from_array(np.asarray(source), name)
+            _refuse_huge(picture, name)
+            return picture, 1.0
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with _opened(Path(file) if isinstance(file, str) else file, name) as picture:
+            size = picture.size
+            if picture.format == "JPEG":
+                picture.draft(None, (JPEG_SIDE, JPEG_SIDE))
+            scale = picture.size[0] / size[0]
+            ImageOps.exif_transpose(picture, in_place=True)
+            return _plain(picture), scale
 
 
 def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -76,16 +93,103 @@ def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
     return values[0].round().clamp(0, 255).to(torch.uint8)  # (C, *size)
 
 
+@contextmanager
+def _opened(file: Any, name: str) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of large pictures: refused below
+        picture = Image.open(file)
+    with picture:
+        _refuse_huge(picture, name)
+        yield picture
+
+
+@contextmanager
+def _told_in_one_line(name: str) -> Iterator[None]:
+    """Turn whatever opening a picture raises into an `ImageError` that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ImageError(f"there is no file {name}.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{name} is a folder, not a picture.") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is no picture that Pillow can read (PNG, JPEG, …).") from None
+    except Image.DecompressionBombError:
+        raise ImageError(
+            f"{name} is far larger than the {MAX_PIXELS / 1e6:.0f} megapixels that are read."
+        ) from None
+    except ImageError:
+        raise
+    # decoders raise whatever they like on damaged files
+    except Exception as error:
+        raise ImageError(f"{name} cannot be decoded: {error or type(error).__name__}.") from error
+
+
+def _refuse_huge(picture: Image.Image, name: str) -> None:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name} has {width}x{height} = {width * height / 1e6:.0f} megapixels; at most "
+            f"{MAX_PIXELS / 1e6:.0f} are read. Make it smaller."
+        )
+    if width * height == 0:
+        raise ImageError(f"{name} has no pixels.")
+
+
 def _pixels(picture: Image.Image, channels: int) -> Tensor:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture, dtype=np.float64)
-        # 16-bit greys come as I;16 or I: bring their full range to eight bits
-        scale = 257.0 if values.max(initial=0) > 255 else 1.0
-        grey = np.clip(np.rint(values / scale), 0, 255).astype(np.uint8)
-        picture = Image.fromarray(grey)
+    picture = _eight_bits(picture)
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     array = np.array(picture.convert("L" if channels == 1 else "RGB"))
     tensor = torch.from_numpy(array)
     return tensor[None] if channels == 1 else tensor.permute(2, 0, 1)  # (C, H, W)
+
+
+def _plain(picture: Image.Image) -> Image.Image:
+    """Return a picture in mode L or RGB."""
+    picture = _eight_bits(picture)
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        values = np.asarray(rgba.convert("LA"), dtype=np.float32)  # (H, W, 2)
+        opacity = values[..., 1] / 255
+        covered = float(opacity.mean())
+        light = float((values[..., 0] * opacity).sum() / max(float(opacity.sum()), 1e-6)) > 127
+        paper = "black" if light and covered < 0.7 else "white"
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, paper), rgba)
+    if picture.mode in ("L", "RGB"):
+        picture.load()  # the file may be closed before the pixels are looked at
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Bring the full range of 16-bit greys, which come as I;16, I or F, to eight bits."""
+    if not (picture.mode.startswith("I") or picture.mode == "F"):
+        return picture
+    values = np.asarray(picture, dtype=np.float64)
+    scale = 257.0 if values.max(initial=0) > 255 else 1.0
+    return Image.fromarray(np.clip(np.rint(values / scale), 0, 255).astype(np.uint8))
+
+
+def _from_array(values: "np.ndarray[Any, Any]", name: str) -> Image.Image:
+    if values.ndim == 3 and values.shape[0] in (1, 3, 4) and values.shape[2] not in (1, 3, 4):
+        values = values.transpose(1, 2, 0)  # (H, W, C)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
+        raise ImageError(
+            f"{name} has shape {tuple(values.shape)}; a picture is (H, W), (H, W, C) or (C, H, W) with "
+            "1, 3 or 4 channels."
+        )
+    if values.size == 0:
+        raise ImageError(f"{name} has no pixels.")
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8) * 255
+    elif values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise ImageError(f"{name} has values that are no numbers.")
+        values = values * 255 if values.max() <= 1 else values
+    elif values.dtype == np.uint16:
+        values = values / 257
+    return _plain(Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)))

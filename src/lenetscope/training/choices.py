@@ -1,5 +1,6 @@
 """The losses, optimizers and schedules that a recipe can name."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -7,6 +8,7 @@ from torch import Tensor, nn, optim
 from torch.nn import functional
 from torch.optim import Optimizer, lr_scheduler
 
+from lenetscope.errors import RecipeError
 from lenetscope.recipe import Recipe
 from lenetscope.registry import Registry
 
@@ -14,6 +16,32 @@ LOSSES: Registry[Callable[[Recipe], nn.Module]] = Registry("loss")
 OPTIMIZERS: Registry[Callable[[Iterable[nn.Parameter], Recipe], Optimizer]] = Registry("optimizer")
 SCHEDULES: Registry[Callable[[Optimizer, Recipe, int], Any]] = Registry("schedule")
 """Each makes a scheduler from (optimizer, recipe, steps an epoch), or None."""
+
+
+class TwoCyclesLR(lr_scheduler.OneCycleLR):
+    """One cycle over two thirds of the training; then from half the rate down a cosine to zero.
+
+    A warm restart: I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm
+    restarts", ICLR 2017.
+
+    Args:
+        optimizer: whose momentum stays what it is.
+        max_lr: the highest rate of the first cycle.
+        total_steps: of both cycles together, a multiple of three.
+    """
+
+    def __init__(self, optimizer: Optimizer, max_lr: float, total_steps: int) -> None:
+        self.first, self.second_lr = total_steps // 3 * 2, max_lr / 2
+        super().__init__(optimizer, max_lr, total_steps=self.first, cycle_momentum=False)
+
+    def get_lr(self) -> list[Any]:
+        """Return the rate of the next step, for each group of parameters."""
+        if self.last_epoch < self.first:
+            return super().get_lr()
+        share = min(1.0, (self.last_epoch - self.first) / (self.first // 2))
+        rate = self.second_lr * (1 + math.cos(math.pi * share)) / 2
+        return [rate for _ in self.optimizer.param_groups]
+
 
 STEPPED_EACH_BATCH = (
     lr_scheduler.CyclicLR,
@@ -90,3 +118,10 @@ def _one_cycle(optimizer: Optimizer, recipe: Recipe, steps: int) -> Any:
     total = recipe.epochs * steps
     # the momentum stays what the recipe says
     return lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total, cycle_momentum=False)
+
+
+@SCHEDULES.register("two-cycles")
+def _two_cycles(optimizer: Optimizer, recipe: Recipe, steps: int) -> Any:
+    if recipe.epochs % 3:
+        raise RecipeError(f"schedule 'two-cycles' needs three epochs, or six, …, not {recipe.epochs}.")
+    return TwoCyclesLR(optimizer, recipe.lr, recipe.epochs * steps)

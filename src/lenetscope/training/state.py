@@ -37,7 +37,7 @@ class TrainState:
             over samples, accuracies shares, None where there is none.
         learning_rates: the rates of all parameter groups after each step of the schedule.
         seed: that the random streams began with; None before it is decided.
-        rng: the random streams as training left them, see `training.rng`; None before it began.
+        rng: the random streams as training left them, see `lenetscope.rng`; None before it began.
         epoch_rng: the streams as they were when the epoch under way began.
         is_main: whether this process is the one that writes.
     """

@@ -1,0 +1,128 @@
+"""From a finished run of the recipe ``reader`` to the file that ships with the package.
+
+In: the run's folder. Out: ``src/lenetscope/reading/weights/reader.safetensors``: its weights in
+float16, the temperature and the threshold, both fitted on training images that the run held out, and
+how it does on them and on the 10,000 test images, which decide nothing.
+
+    lenetscope train --recipe reader --run-dir runs/reader
+    python -m benchmarks.ship runs/reader
+
+``--picture FILE`` draws what such a network is trained on: digits after the augmentation, and pictures
+that are no digits.
+"""
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from lenetscope import datasets
+from lenetscope.datasets import AUGMENTATIONS
+from lenetscope.datasets.handwriting import handwriting
+from lenetscope.datasets.mnist import read_mnist
+from lenetscope.datasets.others import no_digits
+from lenetscope.files import write_bytes
+from lenetscope.reading.fitting import best_temperature, calibration_error, threshold_for
+from lenetscope.reading.reader import Reader, judged
+from lenetscope.runs import Run
+
+SHARE = 0.01
+"""Of true digits, changed as in training, that may be refused."""
+
+TARGET = Path("src/lenetscope/reading/weights/reader.safetensors")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Parse, fit, write, and print what was measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ship", description=__doc__)
+    parser.add_argument("run", type=Path, help="folder of a run of the recipe reader")
+    parser.add_argument("--out", type=Path, default=TARGET)
+    parser.add_argument("--picture", type=Path, help="also draw what it is trained on")
+    args = parser.parse_args(words)
+    if args.picture:
+        picture(args.picture)
+    reader = fitted(Run.open(args.run))
+    reader.save(args.out)
+    print(json.dumps({"temperature": reader.temperature, "threshold": reader.threshold} | reader.facts))
+    return 0
+
+
+def fitted(run: Run) -> Reader:
+    """Fit temperature and threshold of a run's network on the training images it held out."""
+    recipe = run.recipe()
+    splits = datasets.load(recipe, run.data_dir())
+    run.require_same_data(splits)
+    model = run.load_model()
+    for value in model.state_dict().values():  # as it will be read back
+        if value.is_floating_point():
+            value.copy_(value.half().float())
+    plain = Reader(model, recipe.mean, recipe.std, 1.0, 0.0, {})
+    held_out, labels = _digits(torch.as_tensor(splits.valid.images[:]), splits.valid.labels)
+    logits = plain.logits(held_out)
+    temperature = best_temperature(logits[:, :-1], labels)
+    augment = AUGMENTATIONS.get(recipe.augmentation)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        changed = plain.logits(augment(held_out) if augment else held_out)
+    threshold = threshold_for(judged(changed, temperature).digitness, SHARE)
+    test = _figures(
+        plain.logits(torch.as_tensor(splits.test.images[:])), splits.test.labels, temperature, threshold
+    )
+    facts = {
+        "epochs": len(run.history()),
+        "seconds": round(sum(row["train_seconds"] for row in run.history())),
+        "held out": _figures(logits, labels, temperature, threshold),
+        "held out, augmented": _figures(changed, labels, temperature, threshold),
+        "test": test,
+    }
+    return Reader(model, recipe.mean, recipe.std, temperature, threshold, facts)
+
+
+def picture(path: Path, columns: int = 20) -> None:
+    """Draw five rows of changed digits, and under them eight rows of pictures that are no digits."""
+    raw = read_mnist().train
+    images, labels = torch.as_tensor(raw.images[:2000]), raw.labels[:2000]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        digits = handwriting(images[: 5 * columns])
+    others = no_digits(images, labels, share=0.02, seed=1)[:, 0]
+    chosen = others[torch.linspace(0, len(others) - 1, 8 * columns).long()]
+    gap = torch.zeros(columns, 28, 28, dtype=torch.uint8)
+    tiles = torch.cat([digits[:, 0], gap, chosen]).reshape(-1, columns, 28, 28)
+    spaced = functional.pad(tiles, (1, 1, 1, 1), value=90)  # (rows, columns, 30, 30)
+    whole = spaced.permute(0, 2, 1, 3).reshape(len(tiles) * 30, columns * 30)
+    whole[150:180] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(whole.numpy()).resize(
+        (whole.shape[1] * 2, whole.shape[0] * 2), Image.Resampling.NEAREST
+    ).save(buffer, format="png", optimize=True)
+    write_bytes(path, buffer.getvalue())
+
+
+def _digits(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Leave out what is no digit."""
+    chosen = (labels < 10).nonzero()[:, 0]
+    return images[chosen], labels[chosen]
+
+
+def _figures(logits: Tensor, labels: Tensor, temperature: float, threshold: float) -> dict[str, Any]:
+    """Return n, errors, calibration errors before and after, and how many are refused."""
+    before, after = judged(logits, 1.0), judged(logits, temperature)
+    return {
+        "n": len(labels),
+        "errors": int((after.probabilities.argmax(1) != labels).sum()),
+        "ece_before": round(calibration_error(before.probabilities, labels), 5),
+        "ece": round(calibration_error(after.probabilities, labels), 5),
+        "refused": int((after.digitness < threshold).sum()),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""From colours to one grey, in which ink differs from paper.
+
+In: RGB pixels. Out: grey in [0, 1]. That is the luma of ITU-R BT.601, unless ink and paper are equally
+bright and differ in colour only: then the first principal component of the colours.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+EQUALLY_BRIGHT = 0.35
+"""Share of the colours' contrast that their luma must have, or colour is looked at."""
+
+
+def to_grey(pixels: Array) -> Array:
+    """Return the grey of a picture.
+
+    >>> to_grey(np.full((2, 2, 3), 255, dtype=np.uint8))
+    array([[1., 1.],
+           [1., 1.]], dtype=float32)
+
+    Args:
+        pixels: (H, W) or (H, W, 3) uint8.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    values = pixels.astype(np.float32) / 255
+    if values.ndim == 2:
+        return values
+    luma: Array = values @ LUMA  # (H, W)
+    every = max(1, values.shape[0] * values.shape[1] // 20_000)
+    sample = values.reshape(-1, 3)[::every]
+    spread, axes = np.linalg.eigh(np.cov(sample, rowvar=False))
+    if spread[-1] < 1e-4 or float((sample @ LUMA).var()) > EQUALLY_BRIGHT**2 * spread[-1]:
+        return luma
+    along = values @ axes[:, -1].astype(np.float32)
+    low, high = np.percentile(along[:: max(1, along.shape[0] // 200)], [0.5, 99.5])
+    stretched: Array = np.clip((along - low) / max(high - low, 1e-6), 0, 1)
+    return stretched if np.corrcoef(stretched.ravel(), luma.ravel())[0, 1] >= 0 else 1 - stretched

@@ -1,0 +1,108 @@
+"""How much darker than its paper each pixel is, whatever the light.
+
+In: grey. Out: ink in [0, 1], 0 for paper: one minus the grey divided by the paper's. The paper is the
+grey closing of the picture: dark things narrower than a window are filled with what lies around them,
+while steps, such as the edge of a shadow or of a table, stay where they are and so cancel out. The
+window is the narrowest that finds the sharp edges that there are: a narrower one would miss strokes, a
+wider one would take a shadow for ink. (J. Serra, Image Analysis and Mathematical Morphology, 1982.)
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Array = npt.NDArray[Any]
+
+SHARES = (1 / 24, 1 / 14, 1 / 9, 1 / 5.5, 1 / 3.5, 1 / 2.2)
+"""Windows tried, as shares of the shorter side; at least 5 pixels."""
+MOST = 0.7
+"""Share of the edges found by the best window that a narrower one must find."""
+ROOM = 2.2
+"""How much wider the window is made then: where strokes meet they are thicker."""
+DARKEST, DARKEST_UNDER_LIGHT_INK = 0.08, 0.4
+"""Least brightness that a paper is taken for; of the negative's, a blackboard or a screen has more."""
+QUIET = 0.004
+"""Noise below which a picture is taken for clean."""
+APART = 5
+"""Pixels between those that are compared to see the noise."""
+NARROW = 128
+"""Longest side of the picture on which windows are compared."""
+
+
+def flatten(grey: Array, window: int, light: bool = False) -> Array:
+    """Return the ink of strokes on paper.
+
+    Args:
+        grey: (H, W) in [0, 1].
+        window: in pixels; strokes are narrower, shadows and tables wider.
+        light: whether strokes are lighter than their paper: then the picture's negative is looked at.
+
+    Returns:
+        (H, W), at most 1: around 0 where there is paper, 1 for black on white.
+    """
+    if light:
+        grey = 1 - grey
+    paper = ndimage.maximum_filter(_calm(grey), window, mode="nearest")
+    paper = ndimage.minimum_filter(paper, window, mode="nearest")
+    paper = ndimage.uniform_filter(paper, max(1, window // 5), mode="nearest")
+    ink: Array = 1 - grey / np.maximum(paper, DARKEST_UNDER_LIGHT_INK if light else DARKEST)
+    level: float = float(np.median(ink[::3, ::3]))
+    return ink - level
+
+
+def noise_of(values: Array) -> float:
+    """Return the standard deviation of a picture's noise, from the differences of near pixels.
+
+    More than half of all such pairs lie both on paper or both in a stroke, so the median tells. They
+    are some pixels apart, because the grain of an enlarged or blurred picture is larger than a pixel.
+    """
+    steps = np.abs(values[::4, APART::2] - values[::4, :-APART:2])
+    return float(np.median(steps)) / 0.6745 / 2**0.5 if steps.size else 0.0
+
+
+def windows_for(grey: Array) -> list[int]:
+    """Return the windows to try, in pixels, the narrowest first."""
+    side = min(grey.shape)
+    return sorted({max(5, round(share * side) | 1) for share in SHARES})
+
+
+def edges_found(grey: Array, windows: list[int], light: bool) -> list[float]:
+    """Return how much of the edges of strokes each window finds.
+
+    That is the mean squared gradient of the ink that stands out of the noise. A slow change of light
+    has next to none.
+
+    Args:
+        grey: (H, W) in [0, 1].
+        windows: in pixels.
+        light: whether strokes are lighter than their paper.
+    """
+    found = []
+    for window in windows:
+        ink = flatten(grey, window, light)
+        strong = np.clip(ink - 0.03 - 4 * noise_of(ink), 0, None)
+        down, right = np.diff(strong, axis=0), np.diff(strong, axis=1)
+        found.append(float((down * down).mean() + (right * right).mean()))
+    return found
+
+
+def narrowest(found: list[float]) -> int:
+    """Return which window is the narrowest that finds most of the edges."""
+    return next(number for number, edges in enumerate(found) if edges >= MOST * max(found))
+
+
+def reduced(grey: Array) -> tuple[Array, int]:
+    """Return a picture small enough to compare windows on, and how many pixels make one of it."""
+    step = max(1, round(max(grey.shape) / NARROW))
+    rows, columns = (max(1, n // step) for n in grey.shape)
+    if step == 1 or min(grey.shape) < step:
+        return grey, 1
+    cells = grey[: rows * step, : columns * step].reshape(rows, step, columns, step)
+    return cells.mean((1, 3)), step
+
+
+def _calm(grey: Array) -> Array:
+    """Average over 3x3 if there is noise, so that the brightest grain is not taken for the paper."""
+    return ndimage.uniform_filter(grey, 3, mode="nearest") if noise_of(grey) > QUIET else grey

@@ -1,0 +1,72 @@
+"""From one digit's ink to the 28x28 image, step by step.
+
+In: a sheet and a piece of it. Out: the image, and the mask after each step.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from lenetscope.reading.box import to_image
+from lenetscope.reading.components import Piece
+from lenetscope.reading.cutout import cut_out
+from lenetscope.reading.sheet import Sheet
+from lenetscope.reading.slant import shear_to_undo, slant_of
+from lenetscope.reading.stroke import move_outline, outline_shift, stroke_width
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A digit made ready for the network.
+
+    Attributes:
+        image: (28, 28) uint8.
+        steps: name and picture, in [0, 1], after each step.
+    """
+
+    image: Array
+    steps: tuple[tuple[str, Array], ...]
+
+
+def prepare(sheet: Sheet, piece: Piece, skip: frozenset[str] = frozenset()) -> Prepared:
+    """Bring one digit to what the network was trained on.
+
+    Args:
+        sheet: that it stands on.
+        piece: its ink.
+        skip: names of steps to leave out: "slant", "stroke width".
+    """
+    mask = cut_out(sheet.ink, sheet.clean, piece)
+    steps: list[tuple[str, Array]] = [("cut out", mask.astype(np.float32))]
+    if "slant" not in skip and (shear := shear_to_undo(slant_of(mask))):
+        mask = sheared(mask, shear)
+    steps.append(("slant", mask.astype(np.float32)))
+    ink = mask.astype(np.float32)
+    if "stroke width" not in skip and mask.any():
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        longest = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+        shift = outline_shift(stroke_width(mask), longest)
+        ink = move_outline(np.pad(mask, int(abs(shift)) + 1), shift)
+    steps.append(("stroke width", ink))
+    image = to_image(ink)
+    steps.append(("box and centre", image.astype(np.float32) / 255))
+    return Prepared(image, tuple(steps))
+
+
+def sheared(mask: Array, shear: float) -> Array:
+    """Move each row sideways, so that a digit that goes ``shear`` columns a row down is upright."""
+    height = len(mask)
+    extra = int(np.ceil(abs(shear) * height / 2)) + 1
+    wide = Image.fromarray(np.pad(mask, ((0, 0), (extra, extra))).astype(np.float32))
+    moved = wide.transform(
+        wide.size,
+        Image.Transform.AFFINE,
+        (1, shear, -shear * height / 2, 0, 1, 0),
+        Image.Resampling.BILINEAR,
+    )
+    return np.asarray(moved) > 0.5

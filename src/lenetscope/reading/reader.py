@@ -1,0 +1,183 @@
+"""The network that ships with the package, as a judge of 28x28 images.
+
+In: images as reading prepares them. Out: calibrated probabilities of the ten digits, and digitness:
+how sure it is that the image shows a digit at all. The network has eleven classes, the last of which is
+"none" (see `datasets.others`); digitness is the softmax's share of the other ten, and the probabilities
+are those of the ten alone, at a temperature that was fitted on images held out of the 60,000
+(C. Guo et al., "On calibration of modern neural networks", ICML 2017).
+
+``weights/reader.safetensors`` holds the weights in float16 and, as its metadata, all else that is
+needed; ``python -m benchmarks.ship RUN`` writes it. ``weights/README.md`` is its model card.
+"""
+
+import functools
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_of
+from safetensors.torch import save as bytes_of
+from torch import Tensor, nn
+
+from lenetscope.datasets.preprocess import Preprocess
+from lenetscope.errors import DataError
+from lenetscope.files import write_bytes
+from lenetscope.models import MODELS
+from lenetscope.untouched import eval_mode
+
+FORMAT = 1
+"""Version of the file of weights."""
+
+BATCH = 250
+"""Images that are judged at a time: few enough for their maps to stay in the caches."""
+
+
+class Judged(NamedTuple):
+    """What a reader says about images.
+
+    Attributes:
+        probabilities: (N, 10) of each digit, given that it is one.
+        digitness: (N,) in [0, 1], that it is one.
+    """
+
+    probabilities: Tensor
+    digitness: Tensor
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A network of ten digits and "none", with what was fitted after its training.
+
+    Attributes:
+        model: puts out logits (N, 11).
+        mean: as its recipe says.
+        std: as its recipe says.
+        temperature: by which the ten logits are divided.
+        threshold: digitness below which an image is refused by default.
+        facts: how it was trained and what it reached, plain values.
+    """
+
+    model: nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    temperature: float
+    threshold: float
+    facts: dict[str, Any]
+
+    def judge(self, images: Any) -> Judged:
+        """Say which digit each image shows, and whether it shows one; nothing is changed.
+
+        Args:
+            images: (N, 1, 28, 28) uint8, array or tensor, light on dark.
+
+        Raises:
+            DataError: if they are of another shape or kind.
+        """
+        pixels = torch.as_tensor(images)
+        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (1, 28, 28):
+            raise DataError(
+                "a reader judges uint8 images (N, 1, 28, 28), not "
+                f"{str(pixels.dtype).removeprefix('torch.')} {tuple(pixels.shape)}."
+            )
+        return judged(self.logits(pixels), self.temperature)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return what the network puts out, (N, 11) float32, for images as `judge` takes them."""
+        preprocess = Preprocess(self.mean, self.std)
+        with torch.no_grad(), eval_mode(self.model):
+            parts = [self.model(preprocess(part)).float() for part in torch.split(images, BATCH)]
+        return torch.cat(parts) if parts else torch.empty(0, 11)
+
+    def save(self, path: Path) -> None:
+        """Write the weights in float16, with everything that `load` needs.
+
+        Raises:
+            StorageError: if the disk is full or read-only.
+        """
+        weights = {
+            name: value.detach().cpu().to(torch.float16).contiguous()
+            for name, value in self.model.state_dict().items()
+            if value.is_floating_point()  # but not how many batches a normalisation has seen
+        }
+        about = {
+            "format": FORMAT,
+            "model": "reader",
+            "mean": self.mean,
+            "std": self.std,
+            "temperature": self.temperature,
+            "threshold": self.threshold,
+            "facts": self.facts,
+        }
+        # one key: the order of several is random
+        write_bytes(path, bytes_of(weights, {"reader": json.dumps(about, sort_keys=True)}))
+
+    @classmethod
+    def load(cls, data: bytes, source: str) -> Self:
+        """Read what `save` wrote; nothing in it can run.
+
+        Args:
+            data: the file's content.
+            source: what to call it in messages.
+
+        Raises:
+            DataError: if it is damaged, or of another version or network.
+        """
+        try:
+            length = int.from_bytes(data[:8], "little")
+            about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["reader"])
+            weights = tensors_of(data)
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{source} is damaged, or no reader's weights: {error}.") from error
+        if about.get("format") != FORMAT:
+            raise DataError(
+                f"{source} is of format {about.get('format')}; this version reads format {FORMAT}."
+            )
+        with torch.random.fork_rng(devices=[]):
+            model = MODELS.get(about["model"])(image_shape=(1, 28, 28), classes=11, dropout=0.0)
+        expected = {name: v for name, v in model.state_dict().items() if v.is_floating_point()}
+        shapes = {name: tuple(value.shape) for name, value in expected.items()}
+        if shapes != {name: tuple(value.shape) for name, value in weights.items()}:
+            raise DataError(f"{source} holds weights of another network than '{about['model']}'.")
+        model.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
+        model.to(memory_format=torch.channels_last)
+        return cls(
+            model.eval().requires_grad_(False),
+            tuple(about["mean"]),
+            tuple(about["std"]),
+            about["temperature"],
+            about["threshold"],
+            about["facts"],
+        )
+
+
+def judged(logits: Tensor, temperature: float) -> Judged:
+    """Turn logits into probabilities and digitness.
+
+    >>> judged(torch.tensor([[2.0, 0.0, 2.0]]), temperature=2.0)[1].round(decimals=3)
+    tensor([0.5320])
+
+    Args:
+        logits: (N, K + 1), the last of which is "none".
+        temperature: by which the first K are divided for the probabilities; digitness has none.
+    """
+    digits, none = logits[:, :-1], logits[:, -1]
+    return Judged((digits / temperature).softmax(dim=1), torch.sigmoid(digits.logsumexp(dim=1) - none))
+
+
+@functools.cache
+def load_reader() -> Reader:
+    """Return the reader that ships with the package, the same one each time.
+
+    Raises:
+        DataError: if the installed package is damaged.
+    """
+    file = resources.files("lenetscope.reading") / "weights" / "reader.safetensors"
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"the installed package is damaged ({file}: {error}); reinstall it.") from error
+    return Reader.load(data, str(file))

@@ -1,0 +1,143 @@
+"""Which pieces make which digit: the judge decides between all that are possible.
+
+In: pieces of a line. Out: digits. Pieces that may be several digits are cut, then all ways to join
+neighbours are read, and the way whose digits are the surest is taken, by dynamic programming. (Y. LeCun
+et al., "Gradient-based learning applied to document recognition", Proc. IEEE 86(11), 1998, VII.)
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lenetscope.reading.components import Piece, union
+from lenetscope.reading.judge import Judge
+from lenetscope.reading.prepare import Prepared, prepare
+from lenetscope.reading.sheet import Sheet
+from lenetscope.reading.splitting import cut
+
+Array = npt.NDArray[Any]
+
+JOINED_AT_MOST = 5
+"""Pieces that one digit is joined from."""
+CUTTING = 1.0
+"""Cost of a cut through ink, in nats."""
+NARROW = 6.0
+"""Cost of cutting what is narrower than it is high, in nats a height that is missing."""
+WIDE = 6.0
+"""Cost of a digit more than 1.25 times as wide as its line is high, in nats a height."""
+SHORT = 8.0
+"""Cost of a digit shorter than its neighbours, in nats a height that is missing."""
+JOINING = 3.0
+"""Cost of joining over a gap as wide as a digit is high, in nats."""
+APART = 0.35
+"""A gap of so many heights is never joined."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A digit in a sheet.
+
+    Attributes:
+        piece: its ink.
+        prepared: its image.
+        probabilities: (10,).
+        digitness: in [0, 1].
+    """
+
+    piece: Piece
+    prepared: Prepared
+    probabilities: Array
+    digitness: float
+
+    @property
+    def cost(self) -> float:
+        """How unlikely it is to be a digit that was read rightly, in nats."""
+        return -float(np.log(max(self.probabilities.max() * self.digitness, 1e-6)))
+
+
+def judged(
+    sheet: Sheet, pieces: list[Piece], judge: Judge, skip: frozenset[str] = frozenset()
+) -> list[Found]:
+    """Ask the judge about pieces."""
+    if not pieces:
+        return []
+    prepared = [prepare(sheet, piece, skip) for piece in pieces]
+    images = torch.from_numpy(np.stack([each.image for each in prepared]))[:, None]  # (N, 1, 28, 28)
+    probabilities, digitness = judge.judge(images)
+    return [
+        Found(piece, each, p, float(d))
+        for piece, each, p, d in zip(
+            pieces, prepared, probabilities.numpy(), digitness.tolist(), strict=True
+        )
+    ]
+
+
+def read_line(
+    sheet: Sheet, line: list[Piece], judge: Judge, skip: frozenset[str] = frozenset()
+) -> list[Found]:
+    """Return the digits of a line, from left to right.
+
+    Args:
+        sheet: that it stands on.
+        line: its pieces, from left to right.
+        judge: to ask.
+        skip: names of steps to leave out.
+    """
+    tall = _height(line)
+    atoms: list[Piece] = []
+    cutting: list[float] = []  # cost of the boundary before an atom
+    whole: set[tuple[int, int]] = set()
+    for piece in line:
+        parts = [piece] if "cutting" in skip else cut(piece, tall)
+        whole.add((len(atoms), len(atoms) + len(parts)))
+        atoms += parts
+        dear = CUTTING + NARROW * max(0.0, 1.2 - piece.width / tall)
+        cutting += [0.0] + [dear] * (len(parts) - 1)
+    spans = [
+        (first, last)
+        for first in range(len(atoms))
+        for last in range(first + 1, len(atoms) + 1)
+        if last == first + 1
+        or (first, last) in whole
+        or (
+            last - first <= JOINED_AT_MOST
+            and "joining" not in skip
+            and _may_join(atoms[first:last], tall)
+        )
+    ]
+    groups = [union(atoms[first:last]) for first, last in spans]
+    found = judged(sheet, groups, judge, skip)
+    best: list[tuple[float, list[Found]]] = [(0.0, [])]
+    for end in range(1, len(atoms) + 1):
+        ways = []
+        for (first, last), digit in zip(spans, found, strict=True):
+            if last != end:
+                continue
+            cost = digit.cost + cutting[first] + _unusual(digit.piece, tall)
+            for before, after in zip(atoms[first : last - 1], atoms[first + 1 : last], strict=True):
+                cost += JOINING * max(0, after.left - before.right) / tall
+            ways.append((best[first][0] + cost, [*best[first][1], digit]))
+        best.append(min(ways, key=lambda way: way[0]))
+    return best[-1][1]
+
+
+def _height(line: list[Piece]) -> float:
+    """Return the height of the line's digits, whatever fragments are among them."""
+    tallest = max(piece.height for piece in line)
+    return float(np.median([piece.height for piece in line if piece.height > 0.5 * tallest]))
+
+
+def _unusual(piece: Piece, tall: float) -> float:
+    """Return the cost of a shape that digits seldom have."""
+    wide = WIDE * max(0.0, piece.width / tall - 1.25)
+    return wide + SHORT * max(0.0, 0.7 - piece.height / tall)
+
+
+def _may_join(atoms: list[Piece], tall: float) -> bool:
+    whole = union(atoms)
+    gaps = [max(0, b.left - a.right) for a, b in itertools.pairwise(atoms)]
+    return whole.width <= 1.35 * tall and max(gaps) <= APART * tall

@@ -1,0 +1,83 @@
+"""Pictures that are no digits: how many, the same each time, and made of what they say."""
+
+import pytest
+import torch
+
+from lenetscope import Recipe
+from lenetscope.datasets import load
+from lenetscope.datasets.letters import STROKES, write
+from lenetscope.datasets.mnist import read_mnist
+from lenetscope.datasets.others import KINDS, NONE, no_digits, quarters, read_mnist_and_others, turned
+
+
+@pytest.fixture(scope="module")
+def train() -> tuple[torch.Tensor, torch.Tensor]:
+    raw = read_mnist().train
+    return raw.images[:500], raw.labels[:500]
+
+
+def test_the_pictures_are_the_same_each_time_and_nobody_elses_stream_is_touched(train) -> None:
+    state = torch.get_rng_state()
+    first = no_digits(*train, share=0.01)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(12)
+    assert torch.equal(no_digits(*train, share=0.01), first)
+    assert not torch.equal(no_digits(*train, share=0.01, seed=1), first)
+    assert first.shape == (sum(max(1, round(0.01 * n)) for n in KINDS.values()), 1, 28, 28)
+    assert first.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+def test_each_kind_makes_as_many_as_it_is_asked_for(make, train) -> None:
+    torch.manual_seed(3)
+    digits = train[0][:, 0].float() / 255
+    for count in (1, 50):
+        pictures = make(count, digits, train[1])
+        assert pictures.shape == (count, 28, 28)
+        assert pictures.isfinite().all()
+    assert len(pictures.flatten(1).unique(dim=0)) > 40
+    assert make.__doc__
+
+
+def test_quarters_are_those_of_a_digit_and_in_another_order() -> None:
+    digits = torch.arange(784.0).reshape(1, 28, 28) / 784
+    torch.manual_seed(0)
+    for picture in quarters(20, digits, torch.tensor([5])):
+        assert torch.equal(picture.flatten().sort().values, digits.flatten())
+        assert not torch.equal(picture, digits[0])
+        corner = picture[:14, :14]
+        starts = [digits[0, y : y + 14, x : x + 14] for y in (0, 14) for x in (0, 14)]
+        assert any(torch.equal(corner, start) for start in starts)
+
+
+def test_digits_that_stay_digits_when_turned_are_not_taken() -> None:
+    digits = torch.arange(10.0)[:, None, None].expand(10, 28, 28) / 10
+    torch.manual_seed(0)
+    values = (turned(400, digits, torch.arange(10)).amax((1, 2)) * 10).round().int()
+    assert set(values[:200].tolist()) == {2, 3, 4, 5, 6, 7, 9}
+    assert set(values[200:].tolist()) == {3, 4, 7}
+
+
+def test_every_sign_is_written_within_the_frame() -> None:
+    torch.manual_seed(1)
+    for name in STROKES:
+        pictures = write(name, 20)
+        assert pictures.shape == (20, 28, 28)
+        ink = pictures.sum((1, 2))
+        assert (ink > 5).all(), name
+        border = ink - pictures[:, 2:-2, 2:-2].sum((1, 2))
+        assert border.sum() / ink.sum() < 0.1, name
+
+
+def test_the_dataset_is_mnist_and_an_eleventh_class() -> None:
+    raw, plain = read_mnist_and_others(), read_mnist()
+    total = sum(KINDS.values())
+    assert total == 20_000
+    assert raw.classes == (*plain.classes, NONE)
+    assert torch.equal(raw.train.images[:60_000], plain.train.images)
+    assert torch.equal(raw.train.labels[:60_000], plain.train.labels)
+    assert raw.train.labels[60_000:].tolist() == [10] * total
+    assert torch.equal(raw.test.images, plain.test.images)
+    splits = load(Recipe.load("reader"))
+    assert len(splits.valid.labels) == 8000
+    assert len(splits.train.labels) == 72_000

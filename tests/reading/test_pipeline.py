@@ -1,0 +1,182 @@
+"""From pictures to text, with a judge that knows what it is shown."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageOps
+
+import lenetscope
+from lenetscope.datasets.mnist import read_mnist
+from lenetscope.errors import ImageError, UsageError
+from lenetscope.reading import NetworkJudge, read
+
+
+class Nearest:
+    """Answers with the label of the nearest of 3,000 training images; surer the nearer it is."""
+
+    threshold = 0.2
+
+    def __init__(self) -> None:
+        train = read_mnist().train
+        images = train.images[:3000].float().flatten(1)
+        self.images = images / images.norm(dim=1, keepdim=True)
+        self.labels = train.labels[:3000]
+
+    def judge(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        flat = images.float().flatten(1)
+        alike = flat / flat.norm(dim=1, keepdim=True).clamp(min=1) @ self.images.T  # (N, 3000)
+        scores = torch.stack([alike[:, self.labels == k].max(dim=1).values for k in range(10)], dim=1)
+        return (scores * 40).softmax(dim=1), scores.max(dim=1).values
+
+
+@pytest.fixture(scope="module")
+def judge() -> Nearest:
+    return Nearest()
+
+
+SEVEN = [(30, 30, 75, 30), (75, 30, 50, 90)]
+ONE = [(50, 30, 50, 90)]
+
+
+def picture(
+    *digits: tuple[int, list[tuple[int, int, int, int]]],
+    size: tuple[int, int] = (120, 120),
+    width: int = 8,
+) -> Image.Image:
+    """Draw lines dark on light, each digit so many pixels to the right."""
+    canvas = Image.new("L", size, 230)
+    for right, lines in digits:
+        for x0, y0, x1, y1 in lines:
+            ImageDraw.Draw(canvas).line((x0 + right, y0, x1 + right, y1), 40, width)
+    return canvas
+
+
+def test_a_digit_of_either_polarity_anywhere_and_of_any_size(judge: Nearest) -> None:
+    seven = picture((0, SEVEN))
+    large = Image.new("L", (900, 700), 230)
+    large.paste(seven, (700, 40))
+    for each in (seven, ImageOps.invert(seven), large, seven.resize((28, 28), Image.Resampling.BOX)):
+        found = read(each, judge=judge)
+        assert (found.text, found.rejected) == ("7", None)
+    left, top, right, bottom = read(large, judge=judge).digits[0].box
+    assert (left, top, right, bottom) == pytest.approx((730, 66, 779, 93 + 40), abs=6)
+
+
+def test_every_kind_of_source_gives_the_same(judge: Nearest, tmp_path: Path) -> None:
+    seven = picture((0, SEVEN))
+    seven.save(tmp_path / "7.png")
+    pixels = np.asarray(seven)
+    sources = [
+        tmp_path / "7.png",
+        str(tmp_path / "7.png"),
+        (tmp_path / "7.png").read_bytes(),
+        (tmp_path / "7.png").open("rb"),
+        seven,
+        pixels,
+        torch.from_numpy(pixels.copy())[None],
+        pixels / 255,
+        np.stack([pixels] * 3, axis=2),
+        pixels.astype(np.uint16) * 257,
+    ]
+    readings = [read(source, judge=judge).as_dict() for source in sources]
+    assert all(each == readings[0] for each in readings)
+    assert readings[0]["text"] == "7"
+    sources[3].close()
+
+
+def test_transparent_drawings_of_either_colour(judge: Nearest) -> None:
+    alpha = ImageOps.invert(picture((0, SEVEN))).point(lambda v: 255 if v > 128 else 0)
+    for colour in ("black", "white"):
+        drawing = Image.new("RGBA", alpha.size, colour)
+        drawing.putalpha(alpha)
+        assert read(drawing, judge=judge).text == "7"
+
+
+def test_numbers_in_rows_and_lines(judge: Nearest) -> None:
+    number = picture((0, SEVEN), (60, ONE), (120, SEVEN), size=(260, 120))
+    found = read(number, judge=judge)
+    assert found.text == "717"
+    assert [digit.label for digit in found.digits] == ["7", "1", "7"]
+    assert found.confidence == pytest.approx(np.prod([digit.probability for digit in found.digits]))
+    two = Image.new("L", (260, 260), 230)
+    two.paste(number, (0, 0))
+    two.paste(picture((10, ONE), (80, SEVEN), size=(240, 120)), (0, 120))
+    assert read(two, judge=judge).text == "717 17"
+
+
+def test_a_number_that_runs_up_the_page_is_turned(judge: Nearest) -> None:
+    number = picture((0, SEVEN), (60, SEVEN), (120, ONE), (160, SEVEN), size=(320, 120))
+    uphill = number.rotate(25, expand=True, fillcolor=230)
+    assert read(uphill, judge=judge).text == "7717"
+
+
+def test_blank_paper_is_refused(judge: Nearest) -> None:
+    noise = np.random.default_rng(0).normal(200, 3, (90, 90)).astype(np.uint8)
+    for blank in (Image.new("L", (50, 50), 255), Image.fromarray(noise), Image.new("1", (1, 1))):
+        found = read(blank, judge=judge)
+        assert (found.text, found.confidence, found.digits) == ("", 0.0, ())
+        assert found.rejected == "blank: there is no ink in the picture"
+        assert str(found) == "-  rejected: blank: there is no ink in the picture"
+
+
+def test_the_threshold_decides_what_is_refused(judge: Nearest) -> None:
+    seven = picture((0, SEVEN))
+    assert read(seven, judge=judge, threshold=0.0).rejected is None
+    refused = read(seven, judge=judge, threshold=1.0)
+    assert refused.text == "7"
+    assert refused.rejected is not None
+    assert "below the threshold of 1" in refused.rejected
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        read(seven, judge=judge, threshold=1.5)
+
+
+def test_mnist_images_pass_to_the_last_bit(judge: Nearest) -> None:
+    images = read_mnist().test.images[:20, 0].numpy()
+    for image in images:
+        for given in (image, 255 - image):
+            assert np.array_equal(read(given, judge=judge).digits[0].image, image)
+
+
+def test_steps_are_kept_when_asked_for(judge: Nearest) -> None:
+    seven = picture((0, SEVEN), (70, ONE), size=(190, 120))
+    assert read(seven, judge=judge).steps == ()
+    found = read(seven, judge=judge, explain=True)
+    whole = ["picture", "illumination", "polarity", "ink", "lines of paper", "pieces"]
+    digit = ["cut out", "slant", "stroke width", "box and centre"]
+    assert [step.name for step in found.steps] == whole + digit + digit
+    assert [step.digit for step in found.steps] == [None] * 6 + [0] * 4 + [1] * 4
+    assert np.array_equal(found.steps[9].image, found.digits[0].image)
+    blank = read(Image.new("L", (50, 50), 255), judge=judge, explain=True)
+    assert [step.name for step in blank.steps] == ["picture"]
+
+
+def test_what_is_no_picture_is_told(judge: Nearest, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="there is no file"):
+        read(tmp_path / "none.png", judge=judge)
+    with pytest.raises(ImageError, match="the picture is no picture"):
+        read(b"no picture", judge=judge)
+    with pytest.raises(ImageError, match="has shape"):
+        read(np.zeros((2, 3, 4, 5)), judge=judge)
+    with pytest.raises(ImageError, match="no pixels"):
+        read(np.zeros((0, 5), dtype=np.uint8), judge=judge)
+    with pytest.raises(ImageError, match="no numbers"):
+        read(np.full((5, 5), np.nan), judge=judge)
+
+
+def test_any_network_of_ten_digits_can_judge() -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    network.train()
+    found = read(picture((0, SEVEN)), judge=NetworkJudge(network, (0.5,), (0.5,)), threshold=0.0)
+    assert len(found.digits) == 1
+    assert network.training
+    with pytest.raises(UsageError, match="3 classes"):
+        NetworkJudge(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 3)), (0.5,), (0.5,))
+    with pytest.raises(UsageError, match="does not take 28x28"):
+        NetworkJudge(torch.nn.Linear(3, 10), (0.5,), (0.5,))
+
+
+def test_read_is_public() -> None:
+    assert lenetscope.read is read
+    assert {"read", "Reading"} <= set(dir(lenetscope))

@@ -1,0 +1,141 @@
+"""The reader that ships: what it says, that it leaves no trace, and that its figures are true."""
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save as bytes_of
+
+from lenetscope.datasets.mnist import read_mnist
+from lenetscope.datasets.others import no_digits
+from lenetscope.errors import DataError
+from lenetscope.models import ReaderNet
+from lenetscope.reading.fitting import calibration_error
+from lenetscope.reading.reader import Reader, judged, load_reader
+
+FILE = resources.files("lenetscope.reading") / "weights" / "reader.safetensors"
+
+
+@pytest.fixture(scope="module")
+def test_images() -> tuple[torch.Tensor, torch.Tensor]:
+    test = read_mnist().test
+    return test.images, test.labels
+
+
+def test_it_is_small_and_loaded_once() -> None:
+    reader = load_reader()
+    assert load_reader() is reader
+    assert sum(p.numel() for p in reader.model.parameters()) <= 500_000
+    assert len(FILE.read_bytes()) < 2_000_000
+    assert not any(p.requires_grad for p in reader.model.parameters())
+
+
+def test_it_reads_mnist_and_its_card_says_the_truth(test_images) -> None:
+    reader = load_reader()
+    images, labels = test_images
+    probabilities, digitness = reader.judge(images)
+    errors = int((probabilities.argmax(1) != labels).sum())
+    refused = int((digitness < reader.threshold).sum())
+    error = calibration_error(probabilities, labels)
+    assert 1 - errors / len(labels) >= 0.994
+    assert refused / len(labels) <= 0.01
+    assert error <= 0.002
+    told = reader.facts["test"]
+    assert told["n"] == len(labels)
+    # another processor rounds otherwise
+    assert errors == pytest.approx(told["errors"], abs=2)
+    assert refused == pytest.approx(told["refused"], abs=2)
+    assert error == pytest.approx(told["ece"], abs=2e-4)
+
+
+def test_it_refuses_what_is_no_digit() -> None:
+    raw = read_mnist().train
+    others = no_digits(raw.images[:2000], raw.labels[:2000], share=0.02, seed=99)
+    reader = load_reader()
+    assert (reader.judge(others).digitness < reader.threshold).float().mean() > 0.7
+    blank = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    assert reader.judge(blank).digitness[0] < reader.threshold
+
+
+def test_probabilities_and_digitness_are_softmax_and_what_is_left_of_none(test_images) -> None:
+    reader = load_reader()
+    images = test_images[0][:300]
+    logits = reader.logits(images)
+    with torch.no_grad():
+        scaled = (images.float() / 255 - reader.mean[0]) / reader.std[0]
+        assert torch.allclose(logits, reader.model(scaled), atol=1e-4)
+    shares = logits.softmax(dim=1)
+    probabilities, digitness = reader.judge(images.numpy())
+    assert torch.allclose(digitness, 1 - shares[:, 10], atol=1e-6)
+    assert torch.allclose(probabilities, (logits[:, :10] / reader.temperature).softmax(1))
+    assert torch.allclose(judged(logits, 1.0).probabilities, shares[:, :10] / (1 - shares[:, 10:]))
+
+
+def test_judging_leaves_no_trace_and_one_image_is_judged_as_among_others(test_images) -> None:
+    reader = load_reader()
+    images = test_images[0][:260]
+    modes = [module.training for module in reader.model.modules()]
+    before = {name: value.clone() for name, value in reader.model.state_dict().items()}
+    state, pixels = torch.get_rng_state(), images.clone()
+    together = reader.judge(images)
+    with pytest.raises(DataError):
+        reader.judge(images.float())
+    alone = reader.judge(images[255:256])
+    assert torch.allclose(alone.probabilities[0], together.probabilities[255], atol=1e-5)
+    assert [module.training for module in reader.model.modules()] == modes
+    assert all(torch.equal(before[k], v) for k, v in reader.model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(images, pixels)
+    assert reader.judge(images[:0]).probabilities.shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((28, 28), np.uint8),
+        np.zeros((2, 3, 28, 28), np.uint8),
+        np.zeros((2, 1, 28, 27), np.uint8),
+        np.zeros((2, 1, 28, 28), np.float32),
+    ],
+)
+def test_other_images_are_refused_with_what_is_wanted(images: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r"uint8 images \(N, 1, 28, 28\), not (u?int|float)"):
+        load_reader().judge(images)
+
+
+def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = ReaderNet()
+    model(torch.rand(8, 1, 28, 28))
+    state = torch.get_rng_state()
+    reader = Reader(model.eval(), (0.1,), (0.3,), 1.5, 0.25, {"n": 3})
+    reader.save(tmp_path / "r.safetensors")
+    again = Reader.load((tmp_path / "r.safetensors").read_bytes(), "r")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (again.mean, again.std, again.temperature) == ((0.1,), (0.3,), 1.5)
+    assert (again.threshold, again.facts) == (0.25, {"n": 3})
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            assert torch.equal(again.model.state_dict()[name], value.half().float())
+    images = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8)
+    assert torch.allclose(again.logits(images), reader.logits(images), atol=0.02)
+
+
+def test_damaged_and_foreign_files_are_told() -> None:
+    whole = FILE.read_bytes()
+    for data in (b"", whole[:100], whole[:-7], bytes_of({"a": torch.zeros(1)})):
+        with pytest.raises(DataError, match="x is damaged, or no reader's weights"):
+            Reader.load(data, "x")
+
+    def other(weights: dict[str, torch.Tensor], **changes: object) -> bytes:
+        length = int.from_bytes(whole[:8], "little")
+        about = json.loads(json.loads(whole[8 : 8 + length])["__metadata__"]["reader"])
+        return bytes_of(weights, {"reader": json.dumps(about | changes)})
+
+    with pytest.raises(DataError, match="x is of format 7; this version reads format 1"):
+        Reader.load(other({"a": torch.zeros(1)}, format=7), "x")
+    with pytest.raises(DataError, match="weights of another network than 'reader'"):
+        Reader.load(other({"a": torch.zeros(1)}), "x")
