@@ -108,7 +108,8 @@ def test_inspection_draws_what_it_names(cli: Cli, run: Path, picture: Path, tmp_
     status, out, _ = cli("inspect", run)
     assert status == 0
     assert "conv1    Conv2d     32x28x28         320" in out
-    names = ["curves", "confusion", "filters-conv1", "filters-conv2", "outputs"]
+    pages = ["filters-conv2", "filters-conv2-2", "filters-conv2-3", "filters-conv2-4"]
+    names = ["curves", "confusion", "filters-conv1", *pages, "outputs"]
     assert [Path(line).stem for line in out.splitlines() if line.endswith(".png")] == names
     assert all((run / "figures" / f"{name}.png").stat().st_size > 5000 for name in names)
     status, out, _ = cli(
@@ -124,7 +125,7 @@ def test_inspection_draws_what_it_names(cli: Cli, run: Path, picture: Path, tmp_
         "--json",
     )
     result = json.loads(out)
-    assert [Path(p).name for p in result["pictures"]] == ["filters-conv2.png", "outputs.png"]
+    assert [Path(p).stem for p in result["pictures"]] == [*pages, "outputs"]
     assert sum(row["parameters"] for row in result["layers"]) == result["parameters"]
     status, out, _ = cli("inspect", run, "--what", "confusion,maps", "--format", "svg")
     assert out.splitlines()[-2:] == [f"{run}/figures/confusion.svg", f"{run}/figures/outputs.svg"]
@@ -378,3 +379,15 @@ def test_the_public_names_are_all_there() -> None:
         assert getattr(lenetscope, name)
     with pytest.raises(AttributeError, match="no attribute 'Architectur'"):
         _ = lenetscope.Architectur
+
+
+def test_the_report_is_one_file_that_is_named(cli: Cli, run: Path, tmp_path: Path) -> None:
+    status, out, _ = cli("report", run, "--out", tmp_path / "page.html")
+    assert status == 0
+    assert out.startswith(f"{tmp_path}/page.html  (")
+    assert (tmp_path / "page.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+    result = json.loads(cli("report", run, "--json")[1])
+    assert result["report"] == f"{run}/report.html"
+    assert result["bytes"] == (run / "report.html").stat().st_size < 8_000_000
+    status, _, err = cli("report", tmp_path / "none")
+    assert (status, "there is no run" in err) == (1, True)
