@@ -251,7 +251,7 @@ def canny_edges(images: Array, random: Random) -> Array:
     """Keep the edges alone, white on black."""
     from skimage.feature import canny
 
-    edges = [canny(image, sigma=1) for image in images]  # type: ignore[no-untyped-call]
+    edges = [canny(image, sigma=1) for image in images]
     return np.stack(edges).astype(float)
 
 
