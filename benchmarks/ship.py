@@ -70,7 +70,7 @@ def fitted(run: Run) -> Reader:
     augment = AUGMENTATIONS.get(recipe.augmentation)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        changed = plain.logits(augment(held_out) if augment else held_out)
+        changed = plain.logits(held_out if augment is None else augment(held_out))
     threshold = threshold_for(judged(changed, temperature).digitness, SHARE)
     test = _figures(
         plain.logits(torch.as_tensor(splits.test.images[:])), splits.test.labels, temperature, threshold

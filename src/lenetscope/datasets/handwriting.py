@@ -44,7 +44,6 @@ MOVED = 0.92
 """What share of the images is rotated, slanted, scaled, shifted and bent."""
 
 
-@AUGMENTATIONS.register("handwriting")
 def handwriting(images: Tensor) -> Tensor:
     """Change each image as pens, hands, paper and cameras might.
 
@@ -268,3 +267,5 @@ _CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "paper": paper,
     "noise": noise,
 }
+
+AUGMENTATIONS.register("handwriting")(handwriting)

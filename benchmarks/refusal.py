@@ -1,0 +1,167 @@
+"""How well the reader tells digits from what it has never seen: clothing, and letters of fonts.
+
+In: MNIST's test images, Fashion-MNIST's, and letters that resemble no digit in the fonts of this
+machine. Out: the area under the ROC curve of the reader's digitness, and of the largest probability
+of a run's network beside it, and how many are refused at the reader's threshold. Nothing is trained
+on these.
+
+    apt-get install dataset-fashion-mnist fonts-breip fonts-bwht fonts-comic-neue fonts-dancingscript
+    apt-get install fonts-dkg-handwriting fonts-ecolier-court fonts-femkeklaver fonts-humor-sans
+    apt-get install fonts-joscelyn fonts-kaushanscript fonts-klee fonts-kristi
+    python -m benchmarks.refusal --run runs/seed-1
+
+Fashion-MNIST: H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747.
+"""
+
+import argparse
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from benchmarks import machine
+from lenetscope.files import write_json, write_text
+
+Array = npt.NDArray[Any]
+
+LETTERS = "AEFHKMNPRTVWXdfhkmnprtwx"
+FASHION = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")
+
+
+def fashion() -> Array:
+    """Return Fashion-MNIST's 10,000 test images, (10000, 28, 28) uint8."""
+    data = gzip.decompress(FASHION.read_bytes())
+    return np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28).copy()
+
+
+def fonts() -> list[Path]:
+    """Return the fonts of the machine, without DejaVu's, which are print."""
+    found = subprocess.run(
+        ["fc-list", ":", "file"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    files = sorted(Path(line.partition(":")[0]) for line in found)
+    return [file for file in files if "dejavu" not in str(file)]
+
+
+def letters(files: list[Path], characters: str = LETTERS) -> tuple[Array, list[str]]:
+    """Return each letter in each font as MNIST has its digits, and which letter it is.
+
+    In a box of 20x20, proportions kept, the centre of its ink at the centre of 28x28. A font in which
+    the letter is missing is left out.
+    """
+    images, names = [], []
+    for file in files:
+        font = ImageFont.truetype(str(file), 80)
+        missing = np.asarray(font.getmask("\ufffe")).tobytes()
+        for letter in characters:
+            if not (mask := font.getmask(letter)).getbbox() or np.asarray(mask).tobytes() == missing:
+                continue
+            images.append(framed(letter, font))
+            names.append(letter)
+    return np.stack(images), names
+
+
+def framed(letter: str, font: Any) -> Array:
+    """Draw one letter into the frame of MNIST's digits."""
+    canvas = Image.new("L", (320, 320))
+    ImageDraw.Draw(canvas).text((120, 100), letter, font=font, fill=255)
+    ink = canvas.crop(canvas.getbbox())
+    longest = max(ink.size)
+    size = (max(1, round(20 * ink.width / longest)), max(1, round(20 * ink.height / longest)))
+    small = np.asarray(ink.resize(size, Image.Resampling.BOX)).astype(float)
+    share = small / small.sum()
+    row = 14 - round(float((share.sum(axis=1) * (np.arange(size[1]) + 0.5)).sum()))
+    column = 14 - round(float((share.sum(axis=0) * (np.arange(size[0]) + 0.5)).sum()))
+    row, column = min(max(row, 0), 28 - size[1]), min(max(column, 0), 28 - size[0])
+    frame = np.zeros((28, 28), np.uint8)
+    frame[row : row + size[1], column : column + size[0]] = np.rint(small)
+    return frame
+
+
+def auroc(positive: Array, negative: Array) -> float:
+    """Return the chance that a positive scores above a negative; ties count half.
+
+    >>> auroc(np.array([0.9, 0.4]), np.array([0.4, 0.1]))
+    0.875
+    """
+    order = np.sort(negative)
+    below = np.searchsorted(order, positive, "left") + np.searchsorted(order, positive, "right")
+    return float(below.mean() / (2 * len(negative)))
+
+
+def main(words: list[str] | None = None) -> int:
+    """Parse, measure, and write ``refusal.json`` and ``refusal.md``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.refusal")
+    parser.add_argument("--run", type=Path, help="folder of a run of recipe seed to compare with")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    args = parser.parse_args(words)
+    results = measure(args.run)
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_json(args.out / "refusal.json", results)
+    write_text(args.out / "refusal.md", report(results))
+    return 0
+
+
+def measure(run: Path | None) -> dict[str, Any]:
+    """Score digits and all else with the reader and with the run's network."""
+    from lenetscope import Architecture
+    from lenetscope.datasets.mnist import read_mnist
+    from lenetscope.reading.reader import load_reader
+
+    reader = load_reader()
+    drawn, names = letters(fonts())
+    sets = {
+        "digits": torch.as_tensor(read_mnist().test.images)[:, 0].numpy(),
+        "Fashion-MNIST": fashion(),
+        "letters of fonts": drawn,
+    }
+    scorers: dict[str, Callable[[Tensor], Array]] = {
+        "digitness of the reader": lambda images: reader.judge(images).digitness.numpy()
+    }
+    if run is not None:
+        arch = Architecture.from_run(run, device="cpu")
+        scorers["largest probability of the run's network"] = lambda images: np.concatenate(
+            [arch.predict_proba(part).max(axis=1) for part in torch.split(images, 250)]
+        )
+    rows: list[dict[str, Any]] = []
+    for scorer, score in scorers.items():
+        scores = {name: score(torch.from_numpy(images)[:, None]) for name, images in sets.items()}
+        rows += [
+            {"score": scorer, "against": name, "n": len(sets[name])}
+            | {"auroc": auroc(scores["digits"], scores[name])}
+            for name in list(sets)[1:]
+        ]
+        if scorer.startswith("digitness"):
+            refused = {name: int((s < reader.threshold).sum()) for name, s in scores.items()}
+            values = scores["letters of fonts"]
+            each = {c: float(values[[n == c for n in names]].mean()) for c in LETTERS}
+    counts = {name: len(images) for name, images in sets.items()}
+    facts = {"threshold": reader.threshold, "refused": refused, "n": counts, "letters": each}
+    return {"machine": machine.describe(), "fonts": len(fonts()), "rows": rows} | facts
+
+
+def report(results: dict[str, Any]) -> str:
+    """Return the tables, in Markdown."""
+    rows = [[r["score"], r["against"], f"{r['n']:,}", f"{r['auroc']:.4f}"] for r in results["rows"]]
+    refused = [
+        [name, f"{n:,}", f"{results['refused'][name]:,}", f"{100 * results['refused'][name] / n:.2f} %"]
+        for name, n in results["n"].items()
+    ]
+    return (
+        machine.table(["score", "10,000 digits against", "n", "AUROC"], rows)
+        + "\n"
+        + machine.table(["", "n", f"refused below {results['threshold']:g}", "share"], refused)
+        + f"\nLetters {LETTERS} in {results['fonts']} fonts. {machine.sentence(results['machine'])}\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
