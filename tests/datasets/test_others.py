@@ -7,6 +7,7 @@ from lenetscope import Recipe
 from lenetscope.datasets import load
 from lenetscope.datasets.letters import STROKES, write
 from lenetscope.datasets.mnist import read_mnist
+from lenetscope.datasets.ones import flagged_ones
 from lenetscope.datasets.others import KINDS, NONE, no_digits, quarters, read_mnist_and_others, turned
 
 
@@ -76,8 +77,24 @@ def test_the_dataset_is_mnist_and_an_eleventh_class() -> None:
     assert raw.classes == (*plain.classes, NONE)
     assert torch.equal(raw.train.images[:60_000], plain.train.images)
     assert torch.equal(raw.train.labels[:60_000], plain.train.labels)
-    assert raw.train.labels[60_000:].tolist() == [10] * total
+    assert raw.train.labels[60_000:].tolist() == [1] * 4000 + [10] * total
     assert torch.equal(raw.test.images, plain.test.images)
     splits = load(Recipe.load("reader"))
     assert len(splits.valid.labels) == 8000
-    assert len(splits.train.labels) == 72_000
+    assert len(splits.train.labels) == 76_000
+
+
+def test_flags_are_added_at_the_upper_left_of_ones_and_nothing_is_taken_away() -> None:
+    bar = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
+    bar[1, 0, 4:24, 13:15] = 255
+    state = torch.get_rng_state()
+    drawn = flagged_ones(bar, torch.tensor([7, 1, 0]), count=200)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(drawn, flagged_ones(bar, torch.tensor([7, 1, 0]), count=200))
+    assert (drawn >= bar[1]).all()
+    flag = (drawn[:, 0, :19, :12] > 128).flatten(1).any(dim=1)
+    assert flag.float().mean() > 0.9
+    assert not drawn[:, 0, :19, 17:].any()
+    assert not drawn[:, 0, :3].any()
+    foot = (drawn[:, 0, 20:, 17:] > 128).flatten(1).any(dim=1).float().mean()
+    assert 0.1 < foot < 0.4

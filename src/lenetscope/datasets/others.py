@@ -21,6 +21,7 @@ from torch.nn import functional
 from lenetscope.datasets import letters
 from lenetscope.datasets.ink import blur, cut_corners, draw, path_segments
 from lenetscope.datasets.mnist import read_mnist
+from lenetscope.datasets.ones import flagged_ones
 from lenetscope.datasets.raw import LabelledImages, RawDataset
 
 SEED = 20190612
@@ -34,17 +35,15 @@ Make = Callable[[int, Tensor, Tensor], Tensor]
 
 
 def read_mnist_and_others(data_dir: Path | None = None) -> RawDataset:
-    """Read MNIST, its training images followed by pictures of an eleventh class, `NONE`.
+    """Read MNIST, its training images followed by flagged ones and pictures of a class `NONE`.
 
     The test images are MNIST's alone. See `datasets.mnist.lay_out_mnist` for what may go wrong.
     """
     raw = read_mnist(data_dir)
     images, labels = torch.as_tensor(raw.train.images), raw.train.labels
-    others = no_digits(images, labels)
-    train = LabelledImages(
-        torch.cat([images, others]),
-        torch.cat([labels, torch.full((len(others),), len(raw.classes))]),
-    )
+    ones, others = flagged_ones(images, labels), no_digits(images, labels)
+    added = [torch.ones(len(ones), dtype=torch.int64), torch.full((len(others),), len(raw.classes))]
+    train = LabelledImages(torch.cat([images, ones, others]), torch.cat([labels, *added]))
     return RawDataset(train, raw.test, (*raw.classes, NONE), raw.checksums)
 
 
