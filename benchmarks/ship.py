@@ -28,9 +28,11 @@ from lenetscope.datasets import AUGMENTATIONS
 from lenetscope.datasets.handwriting import handwriting
 from lenetscope.datasets.mnist import read_mnist
 from lenetscope.datasets.others import no_digits
+from lenetscope.evaluation.calibration import fit_temperature
+from lenetscope.evaluation.reliability import reliability
 from lenetscope.files import write_bytes
-from lenetscope.reading.fitting import best_temperature, calibration_error, threshold_for
 from lenetscope.reading.reader import Reader, judged
+from lenetscope.reading.threshold import threshold_for
 from lenetscope.runs import Run
 
 SHARE = 0.01
@@ -66,7 +68,7 @@ def fitted(run: Run) -> Reader:
     plain = Reader(model, recipe.mean, recipe.std, 1.0, 0.0, {})
     held_out, labels = _digits(torch.as_tensor(splits.valid.images[:]), splits.valid.labels)
     logits = plain.logits(held_out)
-    temperature = best_temperature(logits[:, :-1], labels)
+    temperature = fit_temperature(logits[:, :-1], labels)
     augment = AUGMENTATIONS.get(recipe.augmentation)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -118,8 +120,8 @@ def _figures(logits: Tensor, labels: Tensor, temperature: float, threshold: floa
     return {
         "n": len(labels),
         "errors": int((after.probabilities.argmax(1) != labels).sum()),
-        "ece_before": round(calibration_error(before.probabilities, labels), 5),
-        "ece": round(calibration_error(after.probabilities, labels), 5),
+        "ece_before": round(reliability(before.probabilities, labels).ece, 5),
+        "ece": round(reliability(after.probabilities, labels).ece, 5),
         "refused": int((after.digitness < threshold).sum()),
     }
 

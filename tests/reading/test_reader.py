@@ -12,8 +12,8 @@ from safetensors.torch import save as bytes_of
 from lenetscope.datasets.mnist import read_mnist
 from lenetscope.datasets.others import no_digits
 from lenetscope.errors import DataError
+from lenetscope.evaluation.reliability import reliability
 from lenetscope.models import ReaderNet
-from lenetscope.reading.fitting import calibration_error
 from lenetscope.reading.reader import Reader, judged, load_reader
 
 FILE = resources.files("lenetscope.reading") / "weights" / "reader.safetensors"
@@ -39,7 +39,7 @@ def test_it_reads_mnist_and_its_card_says_the_truth(test_images) -> None:
     probabilities, digitness = reader.judge(images)
     errors = int((probabilities.argmax(1) != labels).sum())
     refused = int((digitness < reader.threshold).sum())
-    error = calibration_error(probabilities, labels)
+    error = reliability(probabilities, labels).ece
     assert 1 - errors / len(labels) >= 0.994
     assert refused / len(labels) <= 0.01
     assert error <= 0.002
