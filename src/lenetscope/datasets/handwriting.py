@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lenetscope.datasets.augment import AUGMENTATIONS
-from lenetscope.datasets.ink import blur, draw, thin, widen
+from lenetscope.datasets.ink import blur, draw, path_segments, thin, widen
 
 SHARES = {
     "pencil": 0.12,  # redrawn one pixel wide
@@ -28,7 +28,7 @@ SHARES = {
     "clipped": 0.08,
     "lines": 0.08,
     "specks": 0.06,
-    "strokes": 0.08,  # a line of the pen across
+    "strokes": 0.1,  # a line of the pen across
     "small": 0.12,  # scaled to some 16x16 and back
     "blurred": 0.15,
     "contrast": 0.35,
@@ -199,20 +199,27 @@ def specks(pictures: Tensor) -> Tensor:
 
 
 def strokes(pictures: Tensor) -> Tensor:
-    """Draw one straight line of the pen across: an underline, a tail from the line above, a slip."""
+    """Draw one line of the pen across: an underline, a tail from the line above, a flourish.
+
+    A third of them are straight, the others an arc.
+    """
     count, side = len(pictures), max(pictures.shape[1:])
     angle = torch.where(torch.rand(count) < 0.6, 0.0, math.pi / 2) + _uniform(count, -0.4, 0.4)
     middle, half = torch.rand(count, 2) * side, _uniform(count, 0.25, 0.6) * side
-    reach = torch.stack([half * angle.cos(), half * angle.sin()], dim=1)
-    line = torch.cat([middle - reach, middle + reach], dim=1)[:, None]  # (N, 1, 4)
-    marks = _drawn(line, _uniform(count, 0, 0.9), pictures)
+    along = torch.stack([angle.cos(), angle.sin()], dim=1)  # (N, 2)
+    bend = torch.where(torch.rand(count) < 0.33, 0.0, 0.4 * torch.randn(count)) * half
+    across = torch.stack([-angle.sin(), angle.cos()], dim=1) * bend[:, None]
+    where = torch.linspace(-1, 1, 7)[:, None]
+    reach = where * (half[:, None] * along)[:, None] + (1 - where.square()) * across[:, None]
+    path = middle[:, None] + reach  # (N, 7, 2)
+    marks = _drawn(path_segments(path), _uniform(count, 0, 0.9), pictures)
     return torch.maximum(pictures, marks * _uniform(count, 0.3, 1)[:, None, None])
 
 
 def small(pictures: Tensor) -> Tensor:
-    """Scale to half or three quarters of the size and back."""
+    """Scale to between a third and three quarters of the size and back."""
     size = (pictures.shape[1], pictures.shape[2])
-    share = float(torch.empty(()).uniform_(0.45, 0.75))
+    share = float(torch.empty(()).uniform_(0.36, 0.75))
     low = (max(2, round(share * size[0])), max(2, round(share * size[1])))
     less = functional.interpolate(pictures[:, None], low, mode="bilinear", antialias=True)
     kind = ("nearest", "bilinear")[int(torch.randint(2, ()))]

@@ -1,8 +1,8 @@
 """Pictures that are no digits, so that a network can learn to say so.
 
-In: digits with their labels. Out: 20,000 pictures of the same size, some drawn, some made of the
+In: digits with their labels. Out: 25,000 pictures of the same size, some drawn, some made of the
 digits: blanks, noise, textures, filled shapes, faces, scribbles, strokes at random, letters and signs,
-rearranged halves and quarters, crossings-out, turned and mirrored digits, several digits in one frame.
+rearranged halves and quarters, crossings-out, turned and mirrored digits, several digits in one frame, negatives.
 No fonts, no other collection of images, and nothing that a person would take for a digit is meant to be
 among them; chance makes some all the same.
 
@@ -276,27 +276,71 @@ def turned(count: int, digits: Tensor, labels: Tensor) -> Tensor:
 
 
 def crowds(count: int, digits: Tensor, labels: Tensor) -> Tensor:
-    """Two or three digits side by side in the frame of one, apart or touching."""
-    parts = []
-    for number, share in ((2, count - count // 4), (3, count // 4)):
-        heights = torch.randint(9, 19, (share,)) if number == 2 else torch.randint(7, 13, (share,))
-        row = torch.zeros(share, 20, 20 * number)
-        for place in range(number):
-            digit, _ = _pick(share, digits, labels)
-            near = 3 * place if number == 2 else 2 * place
-            left = 20 * place - near
-            row[:, :, left : left + 20] = torch.maximum(
-                row[:, :, left : left + 20], digit[:, 4:24, 4:24]
-            )
-        for h in sorted(set(heights.tolist())):
-            chosen = row[heights == h]
-            small = functional.interpolate(chosen[:, None], (h, 20), mode="bilinear", antialias=True)
-            frame = torch.zeros(len(chosen), 28, 28)
-            top = (28 - h) // 2
-            frame[:, top : top + h, 4:24] = small[:, 0]
-            peak = frame.amax((1, 2), keepdim=True).clamp_min(0.1)
-            parts.append(frame / peak)
-    return torch.cat(parts)
+    """Two or three digits in the frame of one: apart, touching, or one a little over the other."""
+    three = count // 5
+    return torch.cat([_row(count - three, 2, digits, labels), _row(three, 3, digits, labels)])
+
+
+def _row(count: int, number: int, digits: Tensor, labels: Tensor) -> Tensor:
+    """Push digits together until their ink meets, give or take, and bring the row to a digit's box."""
+    width = 28 * number
+    columns = torch.arange(width)
+    row = torch.zeros(count, 28, width)
+    for place in range(number):
+        digit, _ = _pick(count, digits, labels)
+        digit = functional.pad(digit, (0, width - 28))
+        if place:
+            last = _farthest(row * (columns + 1.0), 0.0) - 1  # of the ink so far, in each line
+            first = -_farthest(torch.where(digit > 0.3, -columns.float(), -1e3), -1e3)
+            meets = (last - first).amax(dim=1).long() + 1  # (N,)
+            by = (meets + torch.randint(-2, 4, (count,))).clamp_min(0)
+            source = columns - by[:, None]  # (N, W)
+            moved = digit.gather(2, source.clamp_min(0)[:, None].expand(-1, 28, -1))
+            digit = moved * (source >= 0)[:, None]
+            digit = digit.roll(int(torch.randint(-2, 3, ())), dims=1)
+        row = torch.maximum(row, digit)
+    return _boxed(row)
+
+
+def _farthest(values: Tensor, nothing: float) -> Tensor:
+    """Return the largest value of each line and of its two neighbours, (N, H)."""
+    each = values.amax(dim=2)
+    around = functional.pad(each, (1, 1), value=nothing)
+    return torch.stack([around[:, :-2], each, around[:, 2:]]).amax(dim=0)
+
+
+def _boxed(pictures: Tensor) -> Tensor:
+    """Bring ink into the middle of 28x28, its longest side 20 pixels long, as MNIST's was.
+
+    Args:
+        pictures: (N, H, W) in [0, 1], of any size, some ink in each.
+    """
+    count, height, width = pictures.shape
+    centre, longest = [], torch.zeros(count)
+    for axis, length in ((2, height), (1, width)):
+        inked = (pictures > 0.3).any(dim=axis).to(torch.uint8)  # (N, length)
+        extent = length - inked.argmax(dim=1) - inked.flip(1).argmax(dim=1)
+        longest = torch.maximum(longest, extent.float())
+        mass = pictures.sum(dim=axis)
+        centre.append((mass * (torch.arange(length) + 0.5)).sum(1) / mass.sum(1).clamp_min(1e-3))
+    y, x = centre
+    reach = 1.4 * longest  # 28 pixels of the result, in pixels of the picture
+    zero = torch.zeros(count)
+    affine = torch.stack(
+        [reach / width, zero, 2 * x / width - 1, zero, reach / height, 2 * y / height - 1], dim=1
+    )
+    grid = functional.affine_grid(affine.view(count, 2, 3), [count, 1, 56, 56], align_corners=False)
+    fine = functional.grid_sample(pictures[:, None], grid, align_corners=False)
+    return functional.avg_pool2d(fine, 2)[:, 0]
+
+
+def negatives(count: int, digits: Tensor, labels: Tensor) -> Tensor:
+    """The paper around and within a digit, which is what is seen if paper is taken for ink."""
+    under, _ = _pick(count, digits, labels, without=(1,))
+    margin = torch.randint(0, 4, (count, 1, 1))
+    axis = torch.arange(28)
+    within = (axis >= 4 - margin) & (axis < 24 + margin)  # (N, 1, 28)
+    return (1 - under) * within * within.transpose(1, 2) * _uniform((count, 1, 1), 0.5, 1)
 
 
 def heaps(count: int, digits: Tensor, labels: Tensor) -> Tensor:
@@ -316,9 +360,10 @@ KINDS: dict[Make, int] = {
     signs: 5500,
     quarters: 500,
     halves: 600,
-    crossed_out: 1200,
+    crossed_out: 900,
     turned: 900,
-    crowds: 1400,
+    crowds: 6000,
     heaps: 200,
+    negatives: 700,
 }
-"""How many pictures there are of each kind: 20,000."""
+"""How many pictures there are of each kind: 25,000."""

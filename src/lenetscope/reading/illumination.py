@@ -23,6 +23,8 @@ ROOM = 2.2
 """How much wider the window is made then: where strokes meet they are thicker."""
 DARKEST, DARKEST_UNDER_LIGHT_INK = 0.08, 0.4
 """Least brightness that a paper is taken for; of the negative's, a blackboard or a screen has more."""
+FAINT = 0.02
+"""Difference of greys that edges are not looked for in."""
 QUIET = 0.004
 """Noise below which a picture is taken for clean."""
 APART = 5
@@ -44,12 +46,20 @@ def flatten(grey: Array, window: int, light: bool = False) -> Array:
     """
     if light:
         grey = 1 - grey
+    paper = np.maximum(_paper(grey, window), DARKEST_UNDER_LIGHT_INK if light else DARKEST)
+    return _levelled(1 - grey / paper)
+
+
+def _paper(grey: Array, window: int) -> Array:
+    """Return the grey closing, a little smoothed."""
     paper = ndimage.maximum_filter(_calm(grey), window, mode="nearest")
     paper = ndimage.minimum_filter(paper, window, mode="nearest")
-    paper = ndimage.uniform_filter(paper, max(1, window // 5), mode="nearest")
-    ink: Array = 1 - grey / np.maximum(paper, DARKEST_UNDER_LIGHT_INK if light else DARKEST)
-    level: float = float(np.median(ink[::3, ::3]))
-    return ink - level
+    return ndimage.uniform_filter(paper, max(1, window // 5), mode="nearest")
+
+
+def _levelled(ink: Array) -> Array:
+    """Move ink so that its median, which is paper, is 0."""
+    return ink - float(np.median(ink[::3, ::3]))
 
 
 def noise_of(values: Array) -> float:
@@ -71,20 +81,24 @@ def windows_for(grey: Array) -> list[int]:
 def edges_found(grey: Array, windows: list[int], light: bool) -> list[float]:
     """Return how much of the edges of strokes each window finds.
 
-    That is the mean squared gradient of the ink that stands out of the noise. A slow change of light
-    has next to none.
+    That is the mean squared gradient of what stands out of the paper and of its noise. A slow change
+    of light has next to none. It is a difference of greys, not their ratio as `flatten` gives: so both
+    sides are measured alike, and a page of pale paper is not taken for one of strong light strokes.
 
     Args:
         grey: (H, W) in [0, 1].
         windows: in pixels.
         light: whether strokes are lighter than their paper.
     """
+    if light:
+        grey = 1 - grey
     found = []
     for window in windows:
-        ink = flatten(grey, window, light)
-        strong = np.clip(ink - 0.03 - 4 * noise_of(ink), 0, None)
-        down, right = np.diff(strong, axis=0), np.diff(strong, axis=1)
-        found.append(float((down * down).mean() + (right * right).mean()))
+        ink = _levelled(_paper(grey, window) - grey)
+        noise = 4 * noise_of(ink)
+        strong = np.clip(ink - FAINT - noise, 0, None)
+        steps = (np.diff(strong, axis=0), np.diff(strong, axis=1))
+        found.append(sum(float((step * step)[np.abs(step) > noise].sum()) / step.size for step in steps))
     return found
 
 

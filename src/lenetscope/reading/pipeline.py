@@ -4,24 +4,21 @@ In: any picture. Out: a `Reading`: digits with their probabilities, or why there
 steps are those of the modules beside this one, in the order of docs/reading.md.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image
 
 from lenetscope.errors import UsageError, listed
-from lenetscope.reading.box import is_like_mnist
-from lenetscope.reading.components import Piece
 from lenetscope.reading.decode import open_picture
 from lenetscope.reading.explain import explain as explained
 from lenetscope.reading.judge import Judge
 from lenetscope.reading.lines import find_lines, slope_of
-from lenetscope.reading.prepare import Prepared
 from lenetscope.reading.results import Digit, Reading, Step
 from lenetscope.reading.segmentation import Found, read_line
 from lenetscope.reading.sheet import Sheet, find_sheets, turned
+from lenetscope.reading.whole import read_filling, read_small
 
 Array = npt.NDArray[Any]
 
@@ -40,13 +37,10 @@ STEPS = (
 )
 """What can be left out of a reading."""
 
-
-NO_DOUBT = 0.22
-"""Cost, in nats, below which a picture of 28x28 is taken as it is: a digit, and which one, 4 to 1."""
-
-
+LEFT_OUT = 1.5
+"""Cost, in nats, of leaving all ink out as clutter."""
 AS_IT_IS = 1.0
-"""Nats by which another way must be better before a picture of 28x28 is not taken as it is."""
+"""Nats by which another way must be better before a small picture is not taken as it is."""
 
 
 def read(
@@ -85,71 +79,58 @@ def read(
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"the threshold is a share between 0 and 1, not {threshold}.")
     picture, scale = open_picture(image, name)
-    ways: list[tuple[Sheet | None, list[list[Found]]]] = []
-    plain, settled = (None, False) if "as it is" in skip else _plain(picture, judge)
-    if plain is not None and (settled or plain.digitness >= judge.threshold):
-        ways = [(None, [[plain]])]
+    ways: list[Way] = []
+    small, settled = (None, False) if "as it is" in skip else read_small(picture, judge)
+    if small is not None and (settled or small.digitness >= judge.threshold):
+        ways.append(Way(None, [[small]], -AS_IT_IS))
     if not settled:
-        for found in find_sheets(picture, skip):
-            ways += [_read_sheet(found, judge, skip)]
-    sheet, lines = min(ways, key=_unlikely) if ways else (None, [])
-    steps = explained(picture, sheet, lines, judge) if explain else ()
-    if not lines:
+        sheets = find_sheets(picture, skip)
+        ways += [_read_sheet(found, judge, skip) for found in sheets]
+        if sheets and small is None and "as it is" not in skip:
+            filling = read_filling(picture, judge)
+            ways += [Way(None, [[filling]], 0.0)] if filling else []
+    best = min(ways, key=lambda way: way.unlikely) if ways else Way(None, [], 0.0)
+    steps = explained(picture, best.sheet, best.lines, judge) if explain else ()
+    if not best.lines:
         return Reading("", 0.0, (), "blank: there is no ink in the picture", steps)
-    return _reading(sheet, lines, scale, judge, threshold, steps)
+    return _reading(best.sheet, best.lines, scale, judge, threshold, steps)
 
 
-def _read_sheet(
-    sheet: Sheet, judge: Judge, skip: frozenset[str]
-) -> tuple[Sheet | None, list[list[Found]]]:
+@dataclass(frozen=True)
+class Way:
+    """A way to read a picture.
+
+    Attributes:
+        sheet: on which its digits were found, None if the picture was judged as it is.
+        lines: the digits.
+        before: cost in nats of what was assumed before the digits were looked at.
+    """
+
+    sheet: Sheet | None
+    lines: list[list[Found]]
+    before: float
+
+    @property
+    def unlikely(self) -> float:
+        """Its cost in nats."""
+        return _cost(self.lines) + self.before
+
+
+def _read_sheet(sheet: Sheet, judge: Judge, skip: frozenset[str]) -> Way:
     """Read the lines of a sheet; those of one that runs up or down the page, level as well."""
+    before = max(0.0, -sheet.polarity.evidence) + LEFT_OUT * sheet.left_out
     lines = [read_line(sheet, line, judge, skip) for line in find_lines(sheet.pieces)]
     slope = slope_of(sheet.pieces)
     if slope and "turning" not in skip and (level := turned(sheet, slope)) is not None:
         others = [read_line(level, line, judge, skip) for line in find_lines(level.pieces)]
         if _cost(others) < _cost(lines) + 0.2:
-            return level, others
-    return sheet, lines
-
-
-def _unlikely(way: tuple[Sheet | None, list[list[Found]]]) -> float:
-    """Return the cost of a way to read, that of its polarity included."""
-    sheet, lines = way
-    if sheet is None:  # of the many other ways one may look good by luck
-        return _cost(lines) - AS_IT_IS
-    return _cost(lines) + max(0.0, -sheet.polarity.evidence)
+            return Way(level, others, before)
+    return Way(sheet, lines, before)
 
 
 def _cost(lines: list[list[Found]]) -> float:
     """Return the mean cost of a digit."""
     return float(np.mean([digit.cost for line in lines for digit in line]))
-
-
-def _plain(picture: Image.Image, judge: Judge) -> tuple[Found | None, bool]:
-    """Judge a picture of 28x28 as it is.
-
-    At this size little can be mended, and much be spoilt: a network that was trained on blurred,
-    noisy and shifted digits sees more in the pixels than in a mask made of them.
-
-    Returns:
-        The better of the picture and its negative, None if it has another size; and whether that
-        settles it: it is made as MNIST's are, or the judge has no doubt.
-    """
-    if picture.size != (28, 28):
-        return None, False
-    pixels = np.asarray(picture.convert("L"))
-    both = (pixels, 255 - pixels)
-    for image in both:
-        if is_like_mnist(image):
-            return _judged_as_it_is(image, judge), True
-    best = min((_judged_as_it_is(image, judge) for image in both), key=lambda found: found.cost)
-    return best, best.cost < NO_DOUBT
-
-
-def _judged_as_it_is(image: Array, judge: Judge) -> Found:
-    probabilities, digitness = judge.judge(torch.from_numpy(image.copy())[None, None])
-    piece = Piece(0, 0, 28, 28, image > 0, 1.0)
-    return Found(piece, Prepared(image, ()), probabilities[0].numpy(), float(digitness[0]))
 
 
 def _reading(
@@ -163,7 +144,8 @@ def _reading(
     limit = judge.threshold if threshold is None else threshold
     digits = []
     for found in (each for line in lines for each in line):
-        box = sheet.box_in_picture(found.piece) if sheet else (0.0, 0.0, 28.0, 28.0)
+        piece = found.piece
+        box = sheet.box_in_picture(piece) if sheet else (0.0, 0.0, piece.width, piece.height)
         order = [int(k) for k in np.argsort(-found.probabilities)]
         digits.append(
             Digit(

@@ -15,7 +15,7 @@ from lenetscope.reading.components import Piece
 from lenetscope.reading.cutout import cut_out
 from lenetscope.reading.sheet import Sheet
 from lenetscope.reading.slant import shear_to_undo, slant_of
-from lenetscope.reading.stroke import move_outline, outline_shift, stroke_width
+from lenetscope.reading.stroke import with_usual_width
 
 Array = npt.NDArray[Any]
 
@@ -46,12 +46,7 @@ def prepare(sheet: Sheet, piece: Piece, skip: frozenset[str] = frozenset()) -> P
     if "slant" not in skip and (shear := shear_to_undo(slant_of(mask))):
         mask = sheared(mask, shear)
     steps.append(("slant", mask.astype(np.float32)))
-    ink = mask.astype(np.float32)
-    if "stroke width" not in skip and mask.any():
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        longest = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-        shift = outline_shift(stroke_width(mask), longest)
-        ink = move_outline(np.pad(mask, int(abs(shift)) + 1), shift)
+    ink = mask.astype(np.float32) if "stroke width" in skip else with_usual_width(mask)
     steps.append(("stroke width", ink))
     image = to_image(ink)
     steps.append(("box and centre", image.astype(np.float32) / 255))

@@ -55,6 +55,12 @@ class Sheet:
     pieces: list[Piece]
     to_picture: Array
 
+    @property
+    def left_out(self) -> float:
+        """Share of the ink, the lines of the paper aside, that was taken for clutter."""
+        kept = sum(int(piece.mask.sum()) for piece in self.pieces)
+        return 1 - kept / max(int(self.clean.sum()), kept, 1)
+
     def box_in_picture(self, piece: Piece) -> tuple[float, float, float, float]:
         """Return left, top, right, bottom of a piece in the picture's pixels."""
         corners = np.array(

@@ -43,6 +43,20 @@ def outline_shift(width: float, longest: float, box: float = 20.0) -> float:
     return (wanted * longest / box - width) / 2 / (1 - wanted / box)
 
 
+def with_usual_width(mask: Array) -> Array:
+    """Return a digit with strokes as wide as MNIST's, (H, W) in [0, 1]; larger if its outline moved.
+
+    Args:
+        mask: (H, W) bool.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return mask.astype(np.float32)
+    longest = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    shift = outline_shift(stroke_width(mask), longest)
+    return move_outline(np.pad(mask, int(abs(shift)) + 1), shift)
+
+
 def move_outline(mask: Array, shift: float) -> Array:
     """Move the outline of a mask, and return how much of each pixel is covered, in [0, 1].
 
