@@ -1,10 +1,10 @@
 """Pictures that are no digits, so that a network can learn to say so.
 
-In: digits with their labels. Out: 25,000 pictures of the same size, some drawn, some made of the
+In: digits with their labels. Out: 27,000 pictures of the same size, some drawn, some made of the
 digits: blanks, noise, textures, filled shapes, faces, scribbles, strokes at random, letters and signs,
-rearranged halves and quarters, crossings-out, turned and mirrored digits, several digits in one frame, negatives.
-No fonts, no other collection of images, and nothing that a person would take for a digit is meant to be
-among them; chance makes some all the same.
+rearranged halves and quarters, crossings-out, turned and mirrored digits, several digits in one frame,
+negatives, parts of a shaded page, digits in a box. No fonts, no other collection of images, and nothing
+that a person would take for a digit is meant to be among them; chance makes some all the same.
 
 That such pictures teach a network to refuse others, of kinds it has not seen: D. Hendrycks, M. Mazeika
 and T. Dietterich, "Deep anomaly detection with outlier exposure", ICLR 2019 (arXiv:1812.04606).
@@ -276,18 +276,25 @@ def turned(count: int, digits: Tensor, labels: Tensor) -> Tensor:
 
 
 def crowds(count: int, digits: Tensor, labels: Tensor) -> Tensor:
-    """Two or three digits in the frame of one: apart, touching, or one a little over the other."""
-    three = count // 5
-    return torch.cat([_row(count - three, 2, digits, labels), _row(three, 3, digits, labels)])
+    """Two or three digits in the frame of one: apart, touching, or one a little over the other.
+
+    They stand in a row, some above each other; of these none is a 1 or a 7, which make one digit of two.
+    """
+    three, stacked = count // 5, count // 8
+    upright = _row(count - three - stacked, 2, digits, labels)
+    column = _row(stacked, 2, digits.transpose(1, 2), labels, without=(1, 7)).transpose(1, 2)
+    return torch.cat([upright, column, _row(three, 3, digits, labels)])
 
 
-def _row(count: int, number: int, digits: Tensor, labels: Tensor) -> Tensor:
+def _row(
+    count: int, number: int, digits: Tensor, labels: Tensor, without: tuple[int, ...] = ()
+) -> Tensor:
     """Push digits together until their ink meets, give or take, and bring the row to a digit's box."""
     width = 28 * number
     columns = torch.arange(width)
     row = torch.zeros(count, 28, width)
     for place in range(number):
-        digit, _ = _pick(count, digits, labels)
+        digit, _ = _pick(count, digits, labels, without)
         digit = functional.pad(digit, (0, width - 28))
         if place:
             last = _farthest(row * (columns + 1.0), 0.0) - 1  # of the ink so far, in each line
@@ -334,6 +341,33 @@ def _boxed(pictures: Tensor) -> Tensor:
     return functional.avg_pool2d(fine, 2)[:, 0]
 
 
+def regions(count: int, digits: Tensor, labels: Tensor) -> Tensor:
+    """Parts of a page that a shadow, a stain or the light sets off, with whatever edge."""
+    cloud = blur(torch.randn(count, 28, 28), _uniform((count,), 1.5, 3))
+    cloud = blur(cloud, torch.full((count,), 2.5))
+    cloud = (cloud - cloud.mean((1, 2), True)) / cloud.std((1, 2), keepdim=True)
+    slope = torch.randn(2, count, 1, 1) * torch.linspace(-1.5, 1.5, 28)
+    cloud = cloud + slope[0] + slope[1].transpose(1, 2)
+    middle = _uniform((count, 1, 1), 0, 1.5)
+    steep = torch.exp(_uniform((count, 1, 1), 1, 4))
+    under, _ = _pick(count, digits, labels)
+    holes = 1 - under * (torch.rand(count, 1, 1) < 0.3)
+    window = torch.zeros(28)
+    window[3:25] = 1
+    return _boxed(torch.sigmoid(steep * (cloud - middle)) * holes * window * window[:, None])
+
+
+def framed(count: int, digits: Tensor, labels: Tensor) -> Tensor:
+    """A digit within a frame: a box of a form, the edge of a sheet."""
+    under, _ = _pick(count, digits, labels)
+    small = functional.interpolate(under[:, None], (20, 20), mode="bilinear", antialias=True)
+    inside = functional.pad(small[:, 0], (4, 4, 4, 4)) * (torch.rand(count, 1, 1) < 0.9)
+    corners = torch.tensor([[4.0, 4], [24, 4], [24, 24], [4, 24]]) - 0.5
+    corners = corners + torch.randn(count, 4, 2)
+    path = torch.cat([corners, corners[:, :1]], dim=1)
+    return torch.maximum(inside, draw(path_segments(path), _uniform((count,), 0.2, 1.8)))
+
+
 def negatives(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     """The paper around and within a digit, which is what is seen if paper is taken for ink."""
     under, _ = _pick(count, digits, labels, without=(1,))
@@ -365,5 +399,7 @@ KINDS: dict[Make, int] = {
     crowds: 6000,
     heaps: 200,
     negatives: 700,
+    regions: 1500,
+    framed: 500,
 }
-"""How many pictures there are of each kind: 25,000."""
+"""How many pictures there are of each kind: 27,000."""

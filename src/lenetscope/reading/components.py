@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 Array = npt.NDArray[Any]
 
@@ -137,3 +138,23 @@ def union(pieces: list[Piece]) -> Piece:
     for p in pieces:
         mask[p.top - top : p.bottom - top, p.left - left : p.right - left] |= p.mask
     return Piece(top, left, bottom, right, mask, sum(p.mass for p in pieces))
+
+
+def farthest_gap(pieces: list[Piece]) -> float:
+    """Return the widest gap of paper, in pixels, that is crossed in going from piece to piece.
+
+    Each time the nearest piece that is not yet reached is gone to. The gap is between their ink, not
+    between their boxes.
+
+    Args:
+        pieces: at least one.
+    """
+    outlines = [np.argwhere(p.mask & ~ndimage.binary_erosion(p.mask)) + (p.top, p.left) for p in pieces]
+    reached, waiting, widest = [outlines[0]], outlines[1:], 0.0
+    while waiting:
+        tree = KDTree(np.concatenate(reached))
+        gaps = [float(tree.query(outline)[0].min()) for outline in waiting]
+        nearest = int(np.argmin(gaps))
+        widest = max(widest, gaps[nearest] - 1)
+        reached.append(waiting.pop(nearest))
+    return widest

@@ -46,13 +46,13 @@ def flatten(grey: Array, window: int, light: bool = False) -> Array:
     """
     if light:
         grey = 1 - grey
-    paper = np.maximum(_paper(grey, window), DARKEST_UNDER_LIGHT_INK if light else DARKEST)
+    paper = np.maximum(_paper(_calm(grey), window), DARKEST_UNDER_LIGHT_INK if light else DARKEST)
     return _levelled(1 - grey / paper)
 
 
-def _paper(grey: Array, window: int) -> Array:
+def _paper(calm: Array, window: int) -> Array:
     """Return the grey closing, a little smoothed."""
-    paper = ndimage.maximum_filter(_calm(grey), window, mode="nearest")
+    paper = ndimage.maximum_filter(calm, window, mode="nearest")
     paper = ndimage.minimum_filter(paper, window, mode="nearest")
     return ndimage.uniform_filter(paper, max(1, window // 5), mode="nearest")
 
@@ -92,13 +92,14 @@ def edges_found(grey: Array, windows: list[int], light: bool) -> list[float]:
     """
     if light:
         grey = 1 - grey
-    found = []
+    found, calm = [], _calm(grey)
     for window in windows:
-        ink = _levelled(_paper(grey, window) - grey)
-        noise = 4 * noise_of(ink)
-        strong = np.clip(ink - FAINT - noise, 0, None)
+        ink = _levelled(_paper(calm, window) - grey)
+        noise = noise_of(ink)
+        strong = np.clip(ink - FAINT - 4 * noise, 0, None)
         steps = (np.diff(strong, axis=0), np.diff(strong, axis=1))
-        found.append(sum(float((step * step)[np.abs(step) > noise].sum()) / step.size for step in steps))
+        sharp = [(step * step)[np.abs(step) > 6 * noise] for step in steps]
+        found.append(sum(float(s.sum()) / step.size for s, step in zip(sharp, steps, strict=True)))
     return found
 
 

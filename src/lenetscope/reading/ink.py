@@ -34,11 +34,13 @@ class Ink:
 
     Attributes:
         mask: (H, W) bool.
+        weak: the same, and all other pixels as strong as the faintest of it.
         threshold: above which a pixel is ink by itself.
         floor: below which nothing stands out of the paper.
     """
 
     mask: Array
+    weak: Array
     threshold: float
     floor: float
 
@@ -73,7 +75,8 @@ def find_ink(ink: Array) -> Ink | None:
         return None
     threshold = float(threshold_otsu(above)) if above.max() > above.min() else floor
     threshold = min(threshold, 0.6 * strongest)
-    mask = apply_hysteresis_threshold(ink, max(floor, FAINTER * threshold), threshold)
+    low = max(floor, FAINTER * threshold)
+    mask = apply_hysteresis_threshold(ink, low, threshold)
     if not mask.any():
         return None
-    return None if threshold < 3 * floor and _is_grain(mask) else Ink(mask, threshold, floor)
+    return None if threshold < 3 * floor and _is_grain(mask) else Ink(mask, ink > low, threshold, floor)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from lenetscope.errors import UsageError, listed
 from lenetscope.reading.decode import open_picture
@@ -16,7 +17,7 @@ from lenetscope.reading.explain import explain as explained
 from lenetscope.reading.judge import Judge
 from lenetscope.reading.lines import find_lines, slope_of
 from lenetscope.reading.results import Digit, Reading, Step
-from lenetscope.reading.segmentation import Found, read_line
+from lenetscope.reading.segmentation import Found, read_as_one, read_line
 from lenetscope.reading.sheet import Sheet, find_sheets, turned
 from lenetscope.reading.whole import read_filling, read_small
 
@@ -39,6 +40,10 @@ STEPS = (
 
 LEFT_OUT = 1.5
 """Cost, in nats, of leaving all ink out as clutter."""
+SURE, CLUTTERED = 0.1, 0.1
+"""Cost, in nats, and share of the ink left out, up to which a digit is not looked for in all of it."""
+DOUBT = 0.7
+"""Cost, in nats, from which on the picture is looked at again, for hairlines: an even chance."""
 AS_IT_IS = 1.0
 """Nats by which another way must be better before a small picture is not taken as it is."""
 
@@ -79,16 +84,7 @@ def read(
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"the threshold is a share between 0 and 1, not {threshold}.")
     picture, scale = open_picture(image, name)
-    ways: list[Way] = []
-    small, settled = (None, False) if "as it is" in skip else read_small(picture, judge)
-    if small is not None and (settled or small.digitness >= judge.threshold):
-        ways.append(Way(None, [[small]], -AS_IT_IS))
-    if not settled:
-        sheets = find_sheets(picture, skip)
-        ways += [_read_sheet(found, judge, skip) for found in sheets]
-        if sheets and small is None and "as it is" not in skip:
-            filling = read_filling(picture, judge)
-            ways += [Way(None, [[filling]], 0.0)] if filling else []
+    ways = _ways(picture, judge, skip)
     best = min(ways, key=lambda way: way.unlikely) if ways else Way(None, [], 0.0)
     steps = explained(picture, best.sheet, best.lines, judge) if explain else ()
     if not best.lines:
@@ -116,10 +112,32 @@ class Way:
         return _cost(self.lines) + self.before
 
 
+def _ways(picture: Image.Image, judge: Judge, skip: frozenset[str]) -> list[Way]:
+    """Return the ways to read a picture, no more of them than it takes."""
+    ways: list[Way] = []
+    small, settled = (None, False) if "as it is" in skip else read_small(picture, judge)
+    if small is not None and (settled or small.digitness >= judge.threshold):
+        ways.append(Way(None, [[small]], -AS_IT_IS))
+    if settled:
+        return ways
+    for narrow in (False, True):
+        sheets = find_sheets(picture, skip, narrow)
+        ways += [_read_sheet(found, judge, skip) for found in sheets]
+        if not sheets or min(way.unlikely for way in ways) < DOUBT:
+            break
+    if small is None and sheets and "as it is" not in skip:
+        if min(way.unlikely for way in ways) > SURE or max(s.left_out for s in sheets) > CLUTTERED:
+            filling = read_filling(picture, judge)
+            ways += [Way(None, [[filling]], 0.0)] if filling else []
+    return ways
+
+
 def _read_sheet(sheet: Sheet, judge: Judge, skip: frozenset[str]) -> Way:
     """Read the lines of a sheet; those of one that runs up or down the page, level as well."""
     before = max(0.0, -sheet.polarity.evidence) + LEFT_OUT * sheet.left_out
     lines = [read_line(sheet, line, judge, skip) for line in find_lines(sheet.pieces)]
+    if (one := read_as_one(sheet, lines, judge, skip)) is not None:
+        lines = [[one]]
     slope = slope_of(sheet.pieces)
     if slope and "turning" not in skip and (level := turned(sheet, slope)) is not None:
         others = [read_line(level, line, judge, skip) for line in find_lines(level.pieces)]

@@ -35,16 +35,17 @@ class Polarity:
     window: int
 
 
-def find_polarity(grey: Array) -> tuple[Polarity, Polarity]:
+def find_polarity(grey: Array, narrow: bool = False) -> tuple[Polarity, Polarity]:
     """Return both polarities, the likelier first.
 
     Args:
         grey: (H, W) in [0, 1].
+        narrow: whether the narrowest window is wanted, whatever strokes it misses.
     """
     small, step = reduced(grey)
     windows = windows_for(small)
     found = [edges_found(small, windows, light) for light in (False, True)]
-    chosen = [narrowest(edges) for edges in found]
+    chosen = [0 if narrow else narrowest(edges) for edges in found]
     first = min(chosen)
     votes = _ratio(found[1][first], found[0][first]) + _two_kinds(small)
     sides = [

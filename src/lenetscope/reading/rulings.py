@@ -21,15 +21,16 @@ REPEATED = 0.5
 """Share that each of three or more lines must cover."""
 
 
-def without_rulings(mask: Array) -> Array:
+def without_rulings(mask: Array, weak: Array) -> Array:
     """Return a mask without the lines of the paper.
 
     Args:
-        mask: (H, W) bool.
+        mask: (H, W) bool, ink.
+        weak: (H, W) bool, all that is as strong as the faintest ink, in which pale lines are whole.
     """
     if min(mask.shape) < 40 or not mask.any():
         return mask
-    gone = _rulings(mask) | _rulings(mask.T).T
+    gone = _rulings(weak) | _rulings(weak.T).T
     return mask & ~gone if gone.any() else mask
 
 

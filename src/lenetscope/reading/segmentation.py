@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lenetscope.reading.components import Piece, union
+from lenetscope.reading.components import Piece, farthest_gap, union
 from lenetscope.reading.judge import Judge
 from lenetscope.reading.prepare import Prepared, prepare
 from lenetscope.reading.sheet import Sheet
@@ -35,6 +35,8 @@ JOINING = 3.0
 """Cost of joining over a gap as wide as a digit is high, in nats."""
 APART = 0.35
 """A gap of so many heights is never joined."""
+STACKED = 1.0
+"""Cost of few digits that stand in several lines, in nats."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,30 @@ def read_line(
             ways.append((best[first][0] + cost, [*best[first][1], digit]))
         best.append(min(ways, key=lambda way: way[0]))
     return best[-1][1]
+
+
+def read_as_one(
+    sheet: Sheet, lines: list[list[Found]], judge: Judge, skip: frozenset[str] = frozenset()
+) -> Found | None:
+    """Return several lines as one digit with a broken stroke, None if that is less likely.
+
+    Args:
+        sheet: that they stand on.
+        lines: what was read on it.
+        judge: to ask.
+        skip: names of steps to leave out.
+    """
+    if len(lines) < 2 or len(sheet.pieces) > JOINED_AT_MOST or "joining" in skip:
+        return None
+    whole = union(sheet.pieces)
+    if whole.width > 1.35 * whole.height:
+        return None
+    gap = farthest_gap(sheet.pieces) / whole.height
+    if gap > APART:
+        return None
+    found = judged(sheet, [whole], judge, skip)[0]
+    apart = sum(digit.cost for line in lines for digit in line) + STACKED
+    return found if found.cost + JOINING * gap < apart else None
 
 
 def _height(line: list[Piece]) -> float:

@@ -70,12 +70,15 @@ class Sheet:
         return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
-def find_sheets(picture: Image.Image, skip: frozenset[str] = frozenset()) -> list[Sheet]:
+def find_sheets(
+    picture: Image.Image, skip: frozenset[str] = frozenset(), narrow: bool = False
+) -> list[Sheet]:
     """Return the sheet of a picture; two if light and dark ink are about as likely; none if blank.
 
     Args:
         picture: of mode L or RGB.
         skip: names of steps to leave out.
+        narrow: whether only hairlines are looked for, which a deep shade may hide.
     """
     width, height = picture.size
     whole = (0.0, 0.0, float(width), float(height))
@@ -84,12 +87,12 @@ def find_sheets(picture: Image.Image, skip: frozenset[str] = frozenset()) -> lis
         scale = float(np.ceil(SMALLEST / max(width, height)))
     grey = _grey_of(picture, whole, scale)
     sheets = []
-    polarities = find_polarity(grey)
+    polarities = find_polarity(grey, narrow)
     sure = 0.0 if "both polarities" in skip else SURE
     for polarity in polarities[: 1 if polarities[0].evidence >= sure else 2]:
         sheet = look(grey, polarity, _placement(0.0, 0.0, scale), skip=skip)
         if sheet is not None:
-            closer = sheet if "closer look" in skip else _closer(picture, sheet, scale, skip)
+            closer = sheet if "closer look" in skip else _closer(picture, sheet, scale, skip, narrow)
             sheets.append(closer)
     return sheets
 
@@ -110,7 +113,7 @@ def look(
     found = find_ink(ink)
     if found is None:
         return None
-    clean = found.mask if "lines of paper" in skip else without_rulings(found.mask)
+    clean = found.mask if "lines of paper" in skip else without_rulings(found.mask, found.weak)
     pieces = find_pieces(clean, ink)
     if "clutter" not in skip:
         pieces = without_clutter(pieces, (grey.shape[0], grey.shape[1]))
@@ -136,7 +139,9 @@ def turned(sheet: Sheet, slope: float) -> Sheet | None:
     return look(grey, sheet.polarity, affine, ink)
 
 
-def _closer(picture: Image.Image, sheet: Sheet, scale: float, skip: frozenset[str]) -> Sheet:
+def _closer(
+    picture: Image.Image, sheet: Sheet, scale: float, skip: frozenset[str], narrow: bool
+) -> Sheet:
     """Look at small digits again, with more of the picture's pixels."""
     tall = max(max(piece.height, piece.width) for piece in sheet.pieces)
     if tall >= SMALL:
@@ -154,7 +159,7 @@ def _closer(picture: Image.Image, sheet: Sheet, scale: float, skip: frozenset[st
         return sheet
     grey = _grey_of(picture, box, closer)
     light = sheet.polarity.light
-    polarity = next(side for side in find_polarity(grey) if side.light == light)
+    polarity = next(side for side in find_polarity(grey, narrow) if side.light == light)
     again = look(grey, polarity, _placement(box[0], box[1], closer), skip=skip)
     return again or sheet
 

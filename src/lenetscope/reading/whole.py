@@ -101,8 +101,8 @@ def _stretched(picture: Image.Image) -> Array:
     scale = FINE / max(picture.size)
     size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
     kind = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
-    grey = picture.convert("F").resize(size, kind, reducing_gap=2.0)
-    values = np.asarray(grey)
+    reduced = picture.resize(size, kind, reducing_gap=2.0)
+    values = np.asarray(reduced.convert("L"), dtype=np.float32)
     low, high = np.percentile(values[::2, ::2], [1, 99])
     stretched: Array = np.clip((values - low) / max(float(high - low), 1.0), 0, 1)
     return stretched
