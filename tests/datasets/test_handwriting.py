@@ -6,7 +6,7 @@ import torch
 from lenetscope import Recipe
 from lenetscope.datasets import AUGMENTATIONS, load
 from lenetscope.datasets import handwriting as room
-from lenetscope.datasets.handwriting import _CHANGES, MOVED, SHARES, handwriting
+from lenetscope.datasets.handwriting import _CHANGES, MOVED, SHARES, edge, handwriting
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +123,14 @@ def test_movement_keeps_the_digit_in_the_picture(digits: torch.Tensor) -> None:
     assert ink.min() > 0.35
     assert ink.max() < 2
     assert float(ink.mean()) == pytest.approx(1, abs=0.1)
+
+
+def test_what_comes_in_from_a_side_leaves_the_middle_and_takes_no_ink_away(
+    digits: torch.Tensor,
+) -> None:
+    torch.manual_seed(0)
+    shown = edge(digits)
+    assert (shown >= digits - 1e-6).all()
+    assert torch.equal(shown[:, 10:18, 10:18], digits[:, 10:18, 10:18])
+    rim = torch.cat([shown[:, 0], shown[:, -1], shown[:, :, 0], shown[:, :, -1]], dim=1)
+    assert (rim.amax(dim=1) > 0.2).float().mean() > 0.7

@@ -8,7 +8,15 @@ from lenetscope.datasets import load
 from lenetscope.datasets.letters import STROKES, write
 from lenetscope.datasets.mnist import read_mnist
 from lenetscope.datasets.ones import flagged_ones
-from lenetscope.datasets.others import KINDS, NONE, no_digits, quarters, read_mnist_and_others, turned
+from lenetscope.datasets.others import (
+    KINDS,
+    NONE,
+    crowds,
+    no_digits,
+    quarters,
+    read_mnist_and_others,
+    turned,
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +78,26 @@ def test_every_sign_is_written_within_the_frame() -> None:
         assert border.sum() / ink.sum() < 0.1, name
 
 
+def test_a_crowd_fills_the_box_and_its_ink_meets_or_nearly() -> None:
+    train = read_mnist().train
+    digits = torch.as_tensor(train.images[:500, 0]).float() / 255
+    torch.manual_seed(0)
+    pictures = crowds(80, digits, train.labels[:500])
+    inked = pictures > 0.25
+    sides = torch.stack([inked.any(dim=axis).sum(dim=1) for axis in (1, 2)])  # (2, N)
+    assert (sides.amax(dim=0) - 20).abs().max() <= 2
+    rows, stacks = sides[:, :54], sides[:, 54:64]
+    assert (rows[0] > rows[1]).float().mean() > 0.8
+    assert (stacks[1] > stacks[0]).all()
+    axis = torch.arange(28) + 0.5
+    for pixels in (pictures.sum(1), pictures.sum(2)):
+        assert ((pixels * axis).sum(1) / pixels.sum(1) - 14).abs().max() < 0.5
+
+
 def test_the_dataset_is_mnist_and_an_eleventh_class() -> None:
     raw, plain = read_mnist_and_others(), read_mnist()
     total = sum(KINDS.values())
-    assert total == 20_000
+    assert total == 28_000
     assert raw.classes == (*plain.classes, NONE)
     assert torch.equal(raw.train.images[:60_000], plain.train.images)
     assert torch.equal(raw.train.labels[:60_000], plain.train.labels)
@@ -81,7 +105,7 @@ def test_the_dataset_is_mnist_and_an_eleventh_class() -> None:
     assert torch.equal(raw.test.images, plain.test.images)
     splits = load(Recipe.load("reader"))
     assert len(splits.valid.labels) == 8000
-    assert len(splits.train.labels) == 76_000
+    assert len(splits.train.labels) == 84_000
 
 
 def test_flags_are_added_at_the_upper_left_of_ones_and_nothing_is_taken_away() -> None:

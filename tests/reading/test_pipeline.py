@@ -112,6 +112,58 @@ def test_a_number_that_runs_up_the_page_is_turned(judge: Nearest) -> None:
     assert read(uphill, judge=judge).text == "7717"
 
 
+def test_a_stroke_that_broke_is_one_digit_and_two_lines_are_two(judge: Nearest) -> None:
+    seven = picture((0, SEVEN), size=(140, 140), width=6)
+    broken = seven.copy()
+    ImageDraw.Draw(broken).rectangle((50, 55, 80, 60), fill=230)
+    assert read(broken, judge=judge).text == read(seven, judge=judge).text == "7"
+    assert read(broken, judge=judge, skip=frozenset(["joining"])).text != "7"
+    lines = Image.new("L", (140, 260), 230)
+    lines.paste(seven, (0, 0))
+    lines.paste(seven, (0, 110))
+    assert read(lines, judge=judge).text == "7 7"
+
+
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize("size", [(8, 8), (12, 16), (32, 32)])
+def test_small_pictures_may_be_filled_by_a_digit(size: tuple[int, int], negative: bool) -> None:
+    digits = read_mnist().test.images[:40, 0].numpy()
+    labels = read_mnist().test.labels[:40].tolist()
+    right = 0
+    for digit, label in zip(digits, labels, strict=True):
+        image = Image.fromarray(digit).crop(Image.fromarray(digit).getbbox())
+        small = image.resize(size, Image.Resampling.BOX)
+        right += lenetscope.read(ImageOps.invert(small) if negative else small).text == str(label)
+    assert right >= 34
+
+
+def test_a_felt_pen_may_fill_the_frame_and_the_paper_within_is_no_digit() -> None:
+    pen = Image.new("L", (120, 120), 255)
+    ImageDraw.Draw(pen).ellipse((0, 0, 119, 119), outline=0, width=26)
+    found = lenetscope.read(pen)
+    assert found.text == "0"
+    assert found.digits[0].box == (0.0, 0.0, 120.0, 120.0)
+    assert lenetscope.read(ImageOps.invert(pen)).text == "0"
+
+
+def test_a_small_picture_of_no_digit_is_not_searched_for_one(judge: Nearest) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)
+    found = lenetscope.read(noise)
+    assert len(found.digits) == 1
+    assert found.rejected
+    assert found.confidence < 0.5
+
+
+def test_what_was_cut_is_less_sure() -> None:
+    two = Image.new("L", (300, 160), 255)
+    ImageDraw.Draw(two).line((40, 30, 110, 30, 70, 130), fill=0, width=8)
+    ImageDraw.Draw(two).line((110, 30, 180, 30, 140, 130), fill=0, width=8)
+    found = lenetscope.read(two)
+    assert len(found.digits) > 1
+    assert min(digit.probability for digit in found.digits) < 0.8
+    assert found.confidence == pytest.approx(np.prod([digit.probability for digit in found.digits]))
+
+
 def test_blank_paper_is_refused(judge: Nearest) -> None:
     noise = np.random.default_rng(0).normal(200, 3, (90, 90)).astype(np.uint8)
     for blank in (Image.new("L", (50, 50), 255), Image.fromarray(noise), Image.new("1", (1, 1))):

@@ -14,7 +14,7 @@ from lenetscope.datasets.others import no_digits
 from lenetscope.errors import DataError
 from lenetscope.evaluation.reliability import reliability
 from lenetscope.models import ReaderNet
-from lenetscope.reading.reader import Reader, judged, load_reader
+from lenetscope.reading.reader import USUAL_NONE, Reader, judged, load_reader
 
 FILE = resources.files("lenetscope.reading") / "weights" / "reader.safetensors"
 
@@ -36,10 +36,11 @@ def test_it_is_small_and_loaded_once() -> None:
 def test_it_reads_mnist_and_its_card_says_the_truth(test_images) -> None:
     reader = load_reader()
     images, labels = test_images
-    probabilities, digitness = reader.judge(images)
+    judgement = reader.judge(images)
+    probabilities, digitness = judgement
     errors = int((probabilities.argmax(1) != labels).sum())
     refused = int((digitness < reader.threshold).sum())
-    error = reliability(probabilities, labels).ece
+    error = reliability(judgement.with_none, labels).ece
     assert 1 - errors / len(labels) >= 0.994
     assert refused / len(labels) <= 0.01
     assert error <= 0.002
@@ -70,8 +71,16 @@ def test_probabilities_and_digitness_are_softmax_and_what_is_left_of_none(test_i
     shares = logits.softmax(dim=1)
     probabilities, digitness = reader.judge(images.numpy())
     assert torch.allclose(digitness, 1 - shares[:, 10], atol=1e-6)
-    assert torch.allclose(probabilities, (logits[:, :10] / reader.temperature).softmax(1))
-    assert torch.allclose(judged(logits, 1.0).probabilities, shares[:, :10] / (1 - shares[:, 10:]))
+    assert torch.allclose(
+        probabilities / probabilities.sum(1, keepdim=True),
+        (logits[:, :10] / reader.temperature).softmax(1),
+    )
+    as_trained = judged(logits, 1.0, none_share=USUAL_NONE)
+    assert torch.allclose(as_trained.with_none, shares, atol=1e-6)
+    # by Bayes: with half as many of no digit, the odds are twice as high
+    rarer = judged(logits, 1.0, none_share=2 * USUAL_NONE / (1 + USUAL_NONE))
+    odds = shares[:, :10].sum(1) / shares[:, 10]
+    assert torch.allclose(rarer.probabilities.sum(1), 2 * odds / (1 + 2 * odds), atol=1e-5)
 
 
 def test_judging_leaves_no_trace_and_one_image_is_judged_as_among_others(test_images) -> None:
@@ -111,12 +120,12 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     model = ReaderNet()
     model(torch.rand(8, 1, 28, 28))
     state = torch.get_rng_state()
-    reader = Reader(model.eval(), (0.1,), (0.3,), 1.5, 0.25, {"n": 3})
+    reader = Reader(model.eval(), (0.1,), (0.3,), 1.5, 0.25, 0.1, {"n": 3})
     reader.save(tmp_path / "r.safetensors")
     again = Reader.load((tmp_path / "r.safetensors").read_bytes(), "r")
     assert torch.equal(torch.get_rng_state(), state)
     assert (again.mean, again.std, again.temperature) == ((0.1,), (0.3,), 1.5)
-    assert (again.threshold, again.facts) == (0.25, {"n": 3})
+    assert (again.threshold, again.none_share, again.facts) == (0.25, 0.1, {"n": 3})
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             assert torch.equal(again.model.state_dict()[name], value.half().float())

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from lenetscope.datasets.mnist import read_mnist
 from lenetscope.reading.box import is_like_mnist, to_image
-from lenetscope.reading.components import find_pieces, union, without_clutter
+from lenetscope.reading.components import farthest_gap, find_pieces, union, without_clutter
 from lenetscope.reading.grey import to_grey
 from lenetscope.reading.illumination import flatten
 from lenetscope.reading.ink import find_ink
@@ -66,6 +66,37 @@ def test_polarity_of_hairlines_and_of_felt_pens(light: bool, width: int) -> None
     likelier, other = find_polarity(grey)
     assert likelier.light is light
     assert likelier.evidence > 0.5 > -0.5 > other.evidence
+
+
+def test_a_deep_shade_on_a_page_is_not_taken_for_light_strokes() -> None:
+    y, x = np.mgrid[-1 : 1 : 240 * 1j, -1 : 1 : 300 * 1j]
+    noise = np.random.default_rng(0).normal(scale=0.02, size=x.shape)
+    light = 0.8 * (1 - 0.6 * (x * x + y * y) / 2)
+    hairline = drawn((100, 60, 200, 60), (200, 60, 140, 190), size=(300, 240), width=2)
+    likelier, _ = find_polarity((light * (1 - 0.5 * hairline) + noise).astype(np.float32))
+    assert not likelier.light
+    assert likelier.evidence > 1
+    assert likelier.window < 60
+
+
+def test_pale_lines_go_where_they_touch_a_stroke_too() -> None:
+    digit = drawn((100, 60, 160, 60), (160, 60, 120, 190), size=(300, 240), width=8)
+    y, _ = np.mgrid[:240, :300]
+    lines = y % 40 < 2
+    found = find_ink(np.where(digit, 0.8, np.where(lines, 0.3, 0.0)))
+    assert found is not None
+    assert np.array_equal(found.weak, digit | lines)
+    left = without_rulings(found.mask, found.weak)
+    assert (left & ~digit).sum() < 0.02 * lines.sum()
+    assert (left & digit).sum() > 0.97 * digit.sum()
+
+
+def test_the_widest_gap_is_the_one_that_must_be_crossed() -> None:
+    mask = np.zeros((60, 60), dtype=bool)
+    mask[5:15, 5:15] = mask[18:28, 5:15] = mask[18:28, 35:45] = True
+    pieces = find_pieces(mask, mask.astype(float))
+    assert farthest_gap(pieces) == 20
+    assert farthest_gap(pieces[:1]) == 0
 
 
 def test_ink_stands_out_of_noise_and_blank_paper_has_none() -> None:

@@ -28,7 +28,8 @@ SHARES = {
     "clipped": 0.08,
     "lines": 0.08,
     "specks": 0.06,
-    "strokes": 0.1,  # a line of the pen across
+    "strokes": 0.14,  # lines of the pen across
+    "edge": 0.06,  # something bright comes in from a side
     "small": 0.12,  # scaled to some 16x16 and back
     "blurred": 0.15,
     "contrast": 0.35,
@@ -199,11 +200,15 @@ def specks(pictures: Tensor) -> Tensor:
 
 
 def strokes(pictures: Tensor) -> Tensor:
-    """Draw one line of the pen across: an underline, a tail from the line above, a flourish.
+    """Draw a line of the pen across, or two: an underline, a tail from the line above, a flourish."""
+    marks = _arcs(pictures)
+    second = _arcs(pictures) * (torch.rand(len(pictures)) < 0.4)[:, None, None]
+    return torch.maximum(pictures, torch.maximum(marks, second))
 
-    A third of them are straight, the others an arc.
-    """
-    count, side = len(pictures), max(pictures.shape[1:])
+
+def _arcs(like: Tensor) -> Tensor:
+    """Return one arc of the pen for each picture; a third of them are straight."""
+    count, side = len(like), max(like.shape[1:])
     angle = torch.where(torch.rand(count) < 0.6, 0.0, math.pi / 2) + _uniform(count, -0.4, 0.4)
     middle, half = torch.rand(count, 2) * side, _uniform(count, 0.25, 0.6) * side
     along = torch.stack([angle.cos(), angle.sin()], dim=1)  # (N, 2)
@@ -212,8 +217,26 @@ def strokes(pictures: Tensor) -> Tensor:
     where = torch.linspace(-1, 1, 7)[:, None]
     reach = where * (half[:, None] * along)[:, None] + (1 - where.square()) * across[:, None]
     path = middle[:, None] + reach  # (N, 7, 2)
-    marks = _drawn(path_segments(path), _uniform(count, 0, 0.9), pictures)
-    return torch.maximum(pictures, marks * _uniform(count, 0.3, 1)[:, None, None])
+    marks = _drawn(path_segments(path), _uniform(count, 0, 0.9), like)
+    return marks * _uniform(count, 0.3, 1)[:, None, None]
+
+
+def edge(pictures: Tensor) -> Tensor:
+    """Let the table, a thumb or a border come in from one side or two, over whatever is there."""
+    count, height, width = pictures.shape
+    rows, columns = torch.arange(height)[:, None], torch.arange(width)
+    shown = torch.zeros_like(pictures)
+    for _ in range(2):
+        far = torch.stack([rows + 0 * columns, height - 1 - rows + 0 * columns,
+                           columns + 0 * rows, width - 1 - columns + 0 * rows])  # fmt: skip
+        side = torch.randint(4, (count,))
+        lean = _uniform(count, -0.15, 0.15)[:, None, None]
+        along = torch.where(
+            (side < 2)[:, None, None], columns.expand(height, -1), rows.expand(-1, width)
+        )
+        depth = _uniform(count, 0, 7)[:, None, None] + lean * (along - 14)
+        shown = torch.maximum(shown, (depth - far[side]).clamp(0, 1))
+    return torch.maximum(pictures, shown * _uniform(count, 0.3, 1)[:, None, None])
 
 
 def small(pictures: Tensor) -> Tensor:
@@ -268,6 +291,7 @@ _CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "lines": paper_lines,
     "specks": specks,
     "strokes": strokes,
+    "edge": edge,
     "small": small,
     "blurred": blurred,
     "contrast": contrast,

@@ -1,6 +1,6 @@
 """Pictures that are no digits, so that a network can learn to say so.
 
-In: digits with their labels. Out: 27,000 pictures of the same size, some drawn, some made of the
+In: digits with their labels. Out: 28,000 pictures of the same size, some drawn, some made of the
 digits: blanks, noise, textures, filled shapes, faces, scribbles, strokes at random, letters and signs,
 rearranged halves and quarters, crossings-out, turned and mirrored digits, several digits in one frame,
 negatives, parts of a shaded page, digits in a box. No fonts, no other collection of images, and nothing
@@ -252,12 +252,15 @@ def crossed_out(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     level = torch.rand(count, 6) * 18 + 5
     bars = torch.stack([level * 0 + 3, level, level * 0 + 24, level + torch.randn(count, 6) * 4], dim=2)
     bars = bars + torch.randn_like(bars)
-    there = torch.arange(6) < torch.randint(3, 7, (count, 1))
+    there = torch.arange(6) < torch.randint(4, 7, (count, 1))
     bars[~there] = math.nan
     cross = torch.tensor([[3.0, 3, 24, 24], [3, 24, 24, 3]]) + 2 * torch.randn(count, 2, 4)
     pen = _uniform((count,), 0.6, 1.7)
     crossed = draw(cross, pen + 0.3)
-    path = torch.stack([torch.linspace(3, 24, 12).expand(count, -1), torch.rand(count, 12) * 20 + 4], 2)
+    turns = 20  # so many that little of the digit is left
+    path = torch.stack(
+        [torch.linspace(3, 24, turns).expand(count, -1), torch.rand(count, turns) * 20 + 4], 2
+    )
     to_and_fro = draw(path_segments(path), pen)
     kind = torch.randint(3, (count, 1, 1))
     over = torch.where(kind == 0, draw(bars, pen), torch.where(kind == 1, crossed, to_and_fro))
@@ -290,6 +293,8 @@ def _row(
     count: int, number: int, digits: Tensor, labels: Tensor, without: tuple[int, ...] = ()
 ) -> Tensor:
     """Push digits together until their ink meets, give or take, and bring the row to a digit's box."""
+    if not count:
+        return torch.zeros(0, 28, 28)
     width = 28 * number
     columns = torch.arange(width)
     row = torch.zeros(count, 28, width)
@@ -394,12 +399,12 @@ KINDS: dict[Make, int] = {
     signs: 5500,
     quarters: 500,
     halves: 600,
-    crossed_out: 900,
+    crossed_out: 500,
     turned: 900,
-    crowds: 6000,
+    crowds: 7400,
     heaps: 200,
     negatives: 700,
     regions: 1500,
     framed: 500,
 }
-"""How many pictures there are of each kind: 27,000."""
+"""How many pictures there are of each kind: 28,000."""

@@ -4,6 +4,7 @@ In: any picture. Out: a `Reading`: digits with their probabilities, or why there
 steps are those of the modules beside this one, in the order of docs/reading.md.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,7 @@ STEPS = (
 """What can be left out of a reading."""
 
 LEFT_OUT = 1.5
-"""Cost, in nats, of leaving all ink out as clutter."""
+"""Nats by which a digit that fills the picture may be worse than one beside which all ink is clutter."""
 SURE, CLUTTERED = 0.1, 0.1
 """Cost, in nats, and share of the ink left out, up to which a digit is not looked for in all of it."""
 DOUBT = 0.7
@@ -116,8 +117,10 @@ def _ways(picture: Image.Image, judge: Judge, skip: frozenset[str]) -> list[Way]
     """Return the ways to read a picture, no more of them than it takes."""
     ways: list[Way] = []
     small, settled = (None, False) if "as it is" in skip else read_small(picture, judge)
-    if small is not None and (settled or small.digitness >= judge.threshold):
+    if small is not None:
         ways.append(Way(None, [[small]], -AS_IT_IS))
+        # of the many other ways one would look like a digit by luck
+        settled = settled or small.digitness < judge.threshold
     if settled:
         return ways
     for narrow in (False, True):
@@ -125,16 +128,18 @@ def _ways(picture: Image.Image, judge: Judge, skip: frozenset[str]) -> list[Way]
         ways += [_read_sheet(found, judge, skip) for found in sheets]
         if not sheets or min(way.unlikely for way in ways) < DOUBT:
             break
-    if small is None and sheets and "as it is" not in skip:
-        if min(way.unlikely for way in ways) > SURE or max(s.left_out for s in sheets) > CLUTTERED:
+    best = min(ways, key=lambda way: way.unlikely, default=None)
+    if small is None and best is not None and best.sheet and "as it is" not in skip:
+        left_out = best.sheet.left_out
+        if best.unlikely > SURE or left_out > CLUTTERED:
             filling = read_filling(picture, judge)
-            ways += [Way(None, [[filling]], 0.0)] if filling else []
+            ways += [Way(None, [[filling]], -LEFT_OUT * left_out)] if filling else []
     return ways
 
 
 def _read_sheet(sheet: Sheet, judge: Judge, skip: frozenset[str]) -> Way:
     """Read the lines of a sheet; those of one that runs up or down the page, level as well."""
-    before = max(0.0, -sheet.polarity.evidence) + LEFT_OUT * sheet.left_out
+    before = max(0.0, -sheet.polarity.evidence)
     lines = [read_line(sheet, line, judge, skip) for line in find_lines(sheet.pieces)]
     if (one := read_as_one(sheet, lines, judge, skip)) is not None:
         lines = [[one]]
@@ -168,7 +173,7 @@ def _reading(
         digits.append(
             Digit(
                 label=str(order[0]),
-                probability=float(found.probabilities[order[0]]),
+                probability=float(found.probabilities[order[0]]) * math.exp(-found.odd),
                 digitness=found.digitness,
                 box=(box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale),
                 alternatives=tuple((str(k), float(found.probabilities[k])) for k in order[1:4]),

@@ -12,6 +12,7 @@ needed; ``python -m benchmarks.ship RUN`` writes it. ``weights/README.md`` is it
 
 import functools
 import json
+import math
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -32,6 +33,9 @@ from lenetscope.untouched import eval_mode
 FORMAT = 1
 """Version of the file of weights."""
 
+USUAL_NONE = 0.02
+"""Share of the pictures that are given to read of which no digit is expected."""
+
 BATCH = 250
 """Images that are judged at a time: few enough for their maps to stay in the caches."""
 
@@ -40,12 +44,19 @@ class Judged(NamedTuple):
     """What a reader says about images.
 
     Attributes:
-        probabilities: (N, 10) of each digit, given that it is one.
-        digitness: (N,) in [0, 1], that it is one.
+        probabilities: (N, 10) of each digit; what they lack to 1 is that it is none, if no more than
+            `USUAL_NONE` of all pictures are.
+        digitness: (N,) in [0, 1], that it is one, if as many are none as in training.
     """
 
     probabilities: Tensor
     digitness: Tensor
+
+    @property
+    def with_none(self) -> Tensor:
+        """Probabilities (N, 11), the last that it is none."""
+        none = (1 - self.probabilities.sum(dim=1, keepdim=True)).clamp_min(0)
+        return torch.cat([self.probabilities, none], dim=1)
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,7 @@ class Reader:
         std: as its recipe says.
         temperature: by which the ten logits are divided.
         threshold: digitness below which an image is refused by default.
+        none_share: how many of its training images were none.
         facts: how it was trained and what it reached, plain values.
     """
 
@@ -66,6 +78,7 @@ class Reader:
     std: tuple[float, ...]
     temperature: float
     threshold: float
+    none_share: float
     facts: dict[str, Any]
 
     def judge(self, images: Any) -> Judged:
@@ -83,7 +96,7 @@ class Reader:
                 "a reader judges uint8 images (N, 1, 28, 28), not "
                 f"{str(pixels.dtype).removeprefix('torch.')} {tuple(pixels.shape)}."
             )
-        return judged(self.logits(pixels), self.temperature)
+        return judged(self.logits(pixels), self.temperature, self.none_share)
 
     def logits(self, images: Tensor) -> Tensor:
         """Return what the network puts out, (N, 11) float32, for images as `judge` takes them."""
@@ -110,6 +123,7 @@ class Reader:
             "std": self.std,
             "temperature": self.temperature,
             "threshold": self.threshold,
+            "none_share": self.none_share,
             "facts": self.facts,
         }
         # one key: the order of several is random
@@ -150,22 +164,32 @@ class Reader:
             tuple(about["std"]),
             about["temperature"],
             about["threshold"],
+            about["none_share"],
             about["facts"],
         )
 
 
-def judged(logits: Tensor, temperature: float) -> Judged:
+def judged(logits: Tensor, temperature: float, none_share: float) -> Judged:
     """Turn logits into probabilities and digitness.
 
-    >>> judged(torch.tensor([[2.0, 0.0, 2.0]]), temperature=2.0)[1].round(decimals=3)
+    A network that learned from many pictures of no digit expects as many. Where there are fewer, the
+    odds of a digit are higher by the ratio of what is expected to what it has seen (M. Saerens, P.
+    Latinne and C. Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities",
+    Neural Computation 14(1), 2002).
+
+    >>> judged(torch.tensor([[2.0, 0.0, 2.0]]), temperature=2.0, none_share=0.02)[1].round(decimals=3)
     tensor([0.5320])
 
     Args:
         logits: (N, K + 1), the last of which is "none".
         temperature: by which the first K are divided for the probabilities; digitness has none.
+        none_share: how many of the training images were none.
     """
     digits, none = logits[:, :-1], logits[:, -1]
-    return Judged((digits / temperature).softmax(dim=1), torch.sigmoid(digits.logsumexp(dim=1) - none))
+    odds = digits.logsumexp(dim=1) - none  # their logarithm
+    fewer = math.log(none_share / (1 - none_share)) - math.log(USUAL_NONE / (1 - USUAL_NONE))
+    usual = torch.sigmoid(odds + fewer)
+    return Judged((digits / temperature).softmax(dim=1) * usual[:, None], torch.sigmoid(odds))
 
 
 @functools.cache

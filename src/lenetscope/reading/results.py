@@ -17,7 +17,7 @@ class Digit:
 
     Attributes:
         label: "0" to "9".
-        probability: of that label, given that it is a digit.
+        probability: that it is this digit, and was cut out of the ink rightly.
         digitness: how sure it is that this is a digit at all, in [0, 1].
         box: left, top, right, bottom in pixels of the picture.
         alternatives: three other labels with their probabilities, the likeliest first.

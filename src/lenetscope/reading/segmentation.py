@@ -6,7 +6,7 @@ et al., "Gradient-based learning applied to document recognition", Proc. IEEE 86
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,9 @@ from lenetscope.reading.splitting import cut
 
 Array = npt.NDArray[Any]
 
-JOINED_AT_MOST = 5
+JOINED_AT_MOST = 6
 """Pieces that one digit is joined from."""
-CUTTING = 1.0
+CUTTING = 0.3
 """Cost of a cut through ink, in nats."""
 NARROW = 6.0
 """Cost of cutting what is narrower than it is high, in nats a height that is missing."""
@@ -48,12 +48,14 @@ class Found:
         prepared: its image.
         probabilities: (10,).
         digitness: in [0, 1].
+        odd: what its place and shape cost, in nats: that it was cut, joined, wide or short.
     """
 
     piece: Piece
     prepared: Prepared
     probabilities: Array
     digitness: float
+    odd: float = 0.0
 
     @property
     def cost(self) -> float:
@@ -119,10 +121,11 @@ def read_line(
         for (first, last), digit in zip(spans, found, strict=True):
             if last != end:
                 continue
-            cost = digit.cost + cutting[first] + _unusual(digit.piece, tall)
+            odd = cutting[first] + _unusual(digit.piece, tall)
             for before, after in zip(atoms[first : last - 1], atoms[first + 1 : last], strict=True):
-                cost += JOINING * max(0, after.left - before.right) / tall
-            ways.append((best[first][0] + cost, [*best[first][1], digit]))
+                odd += JOINING * max(0, after.left - before.right) / tall
+            whole = best[first][0] + digit.cost + odd
+            ways.append((whole, [*best[first][1], replace(digit, odd=odd)]))
         best.append(min(ways, key=lambda way: way[0]))
     return best[-1][1]
 

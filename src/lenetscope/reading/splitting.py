@@ -27,7 +27,7 @@ THROUGH = 2.3
 """Widths of a stroke that a cut may go through at most."""
 
 
-def cut(piece: Piece, height: float, most: int = 8) -> list[Piece]:
+def cut(piece: Piece, height: float, most: int = 12) -> list[Piece]:
     """Cut a piece where it may be several digits; a list of itself if nowhere.
 
     Args:

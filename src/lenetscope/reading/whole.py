@@ -32,6 +32,8 @@ RIM = 0.12
 """Share of the border that is ink at least, and paper at least, of a picture that a digit fills."""
 FLAT = 10
 """Difference between the darkest and the lightest pixel, of 255, below which nothing is written."""
+PAPER = 0.75
+"""Share of the border from which on it is the paper of a small picture."""
 NO_DOUBT = 0.22
 """Cost, in nats, below which the answer to a small picture is taken: a digit, and which one, 4 to 1."""
 TWO_TONES = 0.9
@@ -63,14 +65,13 @@ def read_small(picture: Image.Image, judge: Judge) -> tuple[Found | None, bool]:
         return None, False
     ways: list[Found] = []
     if picture.size == (SIDE, SIDE):
-        sides = [pixels, 255 - pixels]
-        for image in sides:
+        for image in (pixels, 255 - pixels):
             if is_like_mnist(image):
                 return _judged([image], picture, judge)[0], True
-        ways = _judged(sides, picture, judge)
+        ways = _judged(_likely_sides(pixels, 255), picture, judge)
     if not ways or min(way.cost for way in ways) >= NO_DOUBT:
-        values = _stretched(picture)
-        ways += _judged([to_image(values), to_image(1 - values)], picture, judge)
+        sides = _likely_sides(_stretched(picture), 1)
+        ways += _judged([to_image(side) for side in sides], picture, judge)
     best = min(ways, key=lambda way: way.cost)
     return best, best.cost < NO_DOUBT
 
@@ -94,6 +95,14 @@ def read_filling(picture: Image.Image, judge: Judge) -> Found | None:
         return None
     images = [to_image(with_usual_width(side)) for side in sides if _is_stroke(side)]
     return min(_judged(images, picture, judge), key=lambda way: way.cost) if images else None
+
+
+def _likely_sides(values: Array, white: int) -> list[Array]:
+    """Return a picture as it is, its negative, or both if its border does not tell which is paper."""
+    light = _rim(values > (float(values.min()) + float(values.max())) / 2)
+    if light <= 1 - PAPER:
+        return [values]
+    return [white - values] if light >= PAPER else [values, white - values]
 
 
 def _stretched(picture: Image.Image) -> Array:
