@@ -36,7 +36,7 @@ from lenetscope.reading.threshold import threshold_for
 from lenetscope.runs import Run
 
 SHARE = 0.002
-"""Of true digits that may be refused; fewer than one in a hundred, as people's are harder than MNIST's."""
+"""Of true digits that may be refused; fewer than one in a hundred, as people's are harder."""
 
 TARGET = Path("src/lenetscope/reading/weights/reader.safetensors")
 

@@ -5,18 +5,11 @@ import torch
 
 from lenetscope import Recipe
 from lenetscope.datasets import load
+from lenetscope.datasets.crowds import crowds
 from lenetscope.datasets.letters import STROKES, write
 from lenetscope.datasets.mnist import read_mnist
 from lenetscope.datasets.ones import flagged_ones
-from lenetscope.datasets.others import (
-    KINDS,
-    NONE,
-    crowds,
-    no_digits,
-    quarters,
-    read_mnist_and_others,
-    turned,
-)
+from lenetscope.datasets.others import KINDS, NONE, no_digits, quarters, read_mnist_and_others, turned
 
 
 @pytest.fixture(scope="module")

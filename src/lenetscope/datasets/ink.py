@@ -128,3 +128,28 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
     count = len(images)
     rows = functional.conv2d(images[None], kernel[:, :, None, :], padding=(0, 3), groups=count)
     return functional.conv2d(rows, kernel[:, :, :, None], padding=(3, 0), groups=count)[0]
+
+
+def boxed(pictures: Tensor) -> Tensor:
+    """Bring ink into the middle of 28x28, its longest side 20 pixels long, as MNIST's was.
+
+    Args:
+        pictures: (N, H, W) in [0, 1], of any size, some ink in each.
+    """
+    count, height, width = pictures.shape
+    centre, longest = [], torch.zeros(count)
+    for axis, length in ((2, height), (1, width)):
+        inked = (pictures > 0.3).any(dim=axis).to(torch.uint8)  # (N, length)
+        extent = length - inked.argmax(dim=1) - inked.flip(1).argmax(dim=1)
+        longest = torch.maximum(longest, extent.float())
+        mass = pictures.sum(dim=axis)
+        centre.append((mass * (torch.arange(length) + 0.5)).sum(1) / mass.sum(1).clamp_min(1e-3))
+    y, x = centre
+    reach = 1.4 * longest  # 28 pixels of the result, in pixels of the picture
+    zero = torch.zeros(count)
+    affine = torch.stack(
+        [reach / width, zero, 2 * x / width - 1, zero, reach / height, 2 * y / height - 1], dim=1
+    )
+    grid = functional.affine_grid(affine.view(count, 2, 3), [count, 1, 56, 56], align_corners=False)
+    fine = functional.grid_sample(pictures[:, None], grid, align_corners=False)
+    return functional.avg_pool2d(fine, 2)[:, 0]

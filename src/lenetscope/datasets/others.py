@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from lenetscope.datasets import letters
-from lenetscope.datasets.ink import blur, cut_corners, draw, path_segments
+from lenetscope.datasets.crowds import crowds, pick
+from lenetscope.datasets.ink import blur, boxed, cut_corners, draw, path_segments
 from lenetscope.datasets.mnist import read_mnist
 from lenetscope.datasets.ones import flagged_ones
 from lenetscope.datasets.raw import LabelledImages, RawDataset
@@ -68,15 +69,6 @@ def no_digits(images: Tensor, labels: Tensor, share: float = 1.0, seed: int = SE
 
 def _uniform(shape: tuple[int, ...], low: float, high: float) -> Tensor:
     return torch.rand(shape) * (high - low) + low
-
-
-def _pick(
-    count: int, digits: Tensor, labels: Tensor, without: tuple[int, ...] = ()
-) -> tuple[Tensor, Tensor]:
-    """Draw digits of all labels but some."""
-    allowed = (~torch.isin(labels, torch.tensor(without, dtype=labels.dtype))).nonzero()[:, 0]
-    chosen = allowed[torch.randint(len(allowed), (count,))]
-    return digits[chosen], labels[chosen]
 
 
 def blanks(count: int, digits: Tensor, labels: Tensor) -> Tensor:
@@ -228,7 +220,7 @@ def signs(count: int, digits: Tensor, labels: Tensor) -> Tensor:
 
 def quarters(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     """The four quarters of a digit in another order."""
-    parts, _ = _pick(count, digits, labels, without=(1,))
+    parts, _ = pick(count, digits, labels, without=(1,))
     tiles = parts.reshape(count, 2, 14, 2, 14).permute(0, 1, 3, 2, 4).flatten(1, 2)  # (N, 4, 14, 14)
     orders = torch.tensor([[1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0], [1, 2, 3, 0], [3, 0, 1, 2]])
     order = orders[torch.randint(len(orders), (count,))]
@@ -239,7 +231,7 @@ def quarters(count: int, digits: Tensor, labels: Tensor) -> Tensor:
 def halves(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     """Half of one digit joined to the half of another one that is upside down or mirrored."""
     without = (0, 1, 8)  # these are much the same when turned
-    (one, first), (two, second) = (_pick(count, digits, labels, without) for _ in range(2))
+    (one, first), (two, second) = (pick(count, digits, labels, without) for _ in range(2))
     two = torch.where((first == second)[:, None, None], two.flip(1), two.flip(2))
     beside = torch.cat([one[:, :, :14], two.flip(1)[:, :, 14:]], dim=2)
     below = torch.cat([one[:, :14], two[:, 14:].roll(7, dims=2)], dim=1)
@@ -248,7 +240,7 @@ def halves(count: int, digits: Tensor, labels: Tensor) -> Tensor:
 
 def crossed_out(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     """Digits under a cross, several bars, or a pen that goes to and fro."""
-    under, _ = _pick(count, digits, labels)
+    under, _ = pick(count, digits, labels)
     level = torch.rand(count, 6) * 18 + 5
     bars = torch.stack([level * 0 + 3, level, level * 0 + 24, level + torch.randn(count, 6) * 4], dim=2)
     bars = bars + torch.randn_like(bars)
@@ -270,80 +262,12 @@ def crossed_out(count: int, digits: Tensor, labels: Tensor) -> Tensor:
 def turned(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     """Digits on their side, and those upside down or mirrored that are no other digits then."""
     side = count // 2
-    lying, _ = _pick(side, digits, labels, without=(0, 1, 8))
+    lying, _ = pick(side, digits, labels, without=(0, 1, 8))
     lying = torch.where(torch.rand(side, 1, 1) < 0.5, lying.rot90(1, (1, 2)), lying.rot90(-1, (1, 2)))
     rest = count - side
-    standing, _ = _pick(rest, digits, labels, without=(0, 1, 2, 5, 6, 8, 9))  # 3, 4 and 7
+    standing, _ = pick(rest, digits, labels, without=(0, 1, 2, 5, 6, 8, 9))  # 3, 4 and 7
     standing = torch.where(torch.rand(rest, 1, 1) < 0.5, standing.flip(2), standing.flip(1, 2))
     return torch.cat([lying, standing])
-
-
-def crowds(count: int, digits: Tensor, labels: Tensor) -> Tensor:
-    """Two or three digits in the frame of one: apart, touching, or one a little over the other.
-
-    They stand in a row, some above each other; of these none is a 1 or a 7, which make one digit of two.
-    """
-    three, stacked = count // 5, count // 8
-    upright = _row(count - three - stacked, 2, digits, labels)
-    column = _row(stacked, 2, digits.transpose(1, 2), labels, without=(1, 7)).transpose(1, 2)
-    return torch.cat([upright, column, _row(three, 3, digits, labels)])
-
-
-def _row(
-    count: int, number: int, digits: Tensor, labels: Tensor, without: tuple[int, ...] = ()
-) -> Tensor:
-    """Push digits together until their ink meets, give or take, and bring the row to a digit's box."""
-    if not count:
-        return torch.zeros(0, 28, 28)
-    width = 28 * number
-    columns = torch.arange(width)
-    row = torch.zeros(count, 28, width)
-    for place in range(number):
-        digit, _ = _pick(count, digits, labels, without)
-        digit = functional.pad(digit, (0, width - 28))
-        if place:
-            last = _farthest(row * (columns + 1.0), 0.0) - 1  # of the ink so far, in each line
-            first = -_farthest(torch.where(digit > 0.3, -columns.float(), -1e3), -1e3)
-            meets = (last - first).amax(dim=1).long() + 1  # (N,)
-            by = (meets + torch.randint(-2, 4, (count,))).clamp_min(0)
-            source = columns - by[:, None]  # (N, W)
-            moved = digit.gather(2, source.clamp_min(0)[:, None].expand(-1, 28, -1))
-            digit = moved * (source >= 0)[:, None]
-            digit = digit.roll(int(torch.randint(-2, 3, ())), dims=1)
-        row = torch.maximum(row, digit)
-    return _boxed(row)
-
-
-def _farthest(values: Tensor, nothing: float) -> Tensor:
-    """Return the largest value of each line and of its two neighbours, (N, H)."""
-    each = values.amax(dim=2)
-    around = functional.pad(each, (1, 1), value=nothing)
-    return torch.stack([around[:, :-2], each, around[:, 2:]]).amax(dim=0)
-
-
-def _boxed(pictures: Tensor) -> Tensor:
-    """Bring ink into the middle of 28x28, its longest side 20 pixels long, as MNIST's was.
-
-    Args:
-        pictures: (N, H, W) in [0, 1], of any size, some ink in each.
-    """
-    count, height, width = pictures.shape
-    centre, longest = [], torch.zeros(count)
-    for axis, length in ((2, height), (1, width)):
-        inked = (pictures > 0.3).any(dim=axis).to(torch.uint8)  # (N, length)
-        extent = length - inked.argmax(dim=1) - inked.flip(1).argmax(dim=1)
-        longest = torch.maximum(longest, extent.float())
-        mass = pictures.sum(dim=axis)
-        centre.append((mass * (torch.arange(length) + 0.5)).sum(1) / mass.sum(1).clamp_min(1e-3))
-    y, x = centre
-    reach = 1.4 * longest  # 28 pixels of the result, in pixels of the picture
-    zero = torch.zeros(count)
-    affine = torch.stack(
-        [reach / width, zero, 2 * x / width - 1, zero, reach / height, 2 * y / height - 1], dim=1
-    )
-    grid = functional.affine_grid(affine.view(count, 2, 3), [count, 1, 56, 56], align_corners=False)
-    fine = functional.grid_sample(pictures[:, None], grid, align_corners=False)
-    return functional.avg_pool2d(fine, 2)[:, 0]
 
 
 def regions(count: int, digits: Tensor, labels: Tensor) -> Tensor:
@@ -355,16 +279,16 @@ def regions(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     cloud = cloud + slope[0] + slope[1].transpose(1, 2)
     middle = _uniform((count, 1, 1), 0, 1.5)
     steep = torch.exp(_uniform((count, 1, 1), 1, 4))
-    under, _ = _pick(count, digits, labels)
+    under, _ = pick(count, digits, labels)
     holes = 1 - under * (torch.rand(count, 1, 1) < 0.3)
     window = torch.zeros(28)
     window[3:25] = 1
-    return _boxed(torch.sigmoid(steep * (cloud - middle)) * holes * window * window[:, None])
+    return boxed(torch.sigmoid(steep * (cloud - middle)) * holes * window * window[:, None])
 
 
 def framed(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     """A digit within a frame: a box of a form, the edge of a sheet."""
-    under, _ = _pick(count, digits, labels)
+    under, _ = pick(count, digits, labels)
     small = functional.interpolate(under[:, None], (20, 20), mode="bilinear", antialias=True)
     inside = functional.pad(small[:, 0], (4, 4, 4, 4)) * (torch.rand(count, 1, 1) < 0.9)
     corners = torch.tensor([[4.0, 4], [24, 4], [24, 24], [4, 24]]) - 0.5
@@ -375,7 +299,7 @@ def framed(count: int, digits: Tensor, labels: Tensor) -> Tensor:
 
 def negatives(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     """The paper around and within a digit, which is what is seen if paper is taken for ink."""
-    under, _ = _pick(count, digits, labels, without=(1,))
+    under, _ = pick(count, digits, labels, without=(1,))
     margin = torch.randint(0, 4, (count, 1, 1))
     axis = torch.arange(28)
     within = (axis >= 4 - margin) & (axis < 24 + margin)  # (N, 1, 28)
@@ -384,7 +308,7 @@ def negatives(count: int, digits: Tensor, labels: Tensor) -> Tensor:
 
 def heaps(count: int, digits: Tensor, labels: Tensor) -> Tensor:
     """One digit over another one that lies on its side."""
-    (one, _), (two, _) = (_pick(count, digits, labels, without=(1,)) for _ in range(2))
+    (one, _), (two, _) = (pick(count, digits, labels, without=(1,)) for _ in range(2))
     return torch.maximum(one, two.rot90(1, (1, 2)))
 
 

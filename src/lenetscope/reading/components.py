@@ -149,7 +149,10 @@ def farthest_gap(pieces: list[Piece]) -> float:
     Args:
         pieces: at least one.
     """
-    outlines = [np.argwhere(p.mask & ~ndimage.binary_erosion(p.mask)) + (p.top, p.left) for p in pieces]
+    outlines = [
+        np.argwhere(p.mask & ~ndimage.binary_erosion(p.mask)) + np.array([p.top, p.left])
+        for p in pieces
+    ]
     reached, waiting, widest = [outlines[0]], outlines[1:], 0.0
     while waiting:
         tree = KDTree(np.concatenate(reached))

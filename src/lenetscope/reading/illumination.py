@@ -54,7 +54,8 @@ def _paper(calm: Array, window: int) -> Array:
     """Return the grey closing, a little smoothed."""
     paper = ndimage.maximum_filter(calm, window, mode="nearest")
     paper = ndimage.minimum_filter(paper, window, mode="nearest")
-    return ndimage.uniform_filter(paper, max(1, window // 5), mode="nearest")
+    smooth: Array = ndimage.uniform_filter(paper, max(1, window // 5), mode="nearest")
+    return smooth
 
 
 def _levelled(ink: Array) -> Array:

@@ -35,8 +35,8 @@ class Judge(Protocol):
             images: (N, 1, 28, 28) uint8, light on dark.
 
         Returns:
-            Probabilities (N, 10), which may lack something to 1: that it is no digit; and digitness (N,)
-            in [0, 1].
+            Probabilities (N, 10), what they lack to 1 being that it is no digit; and digitness (N,) in
+            [0, 1].
         """
 
 

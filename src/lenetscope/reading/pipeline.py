@@ -40,7 +40,7 @@ STEPS = (
 """What can be left out of a reading."""
 
 LEFT_OUT = 1.5
-"""Nats by which a digit that fills the picture may be worse than one beside which all ink is clutter."""
+"""Nats by which a digit of all the ink may be worse than one beside which all ink is clutter."""
 SURE, CLUTTERED = 0.1, 0.1
 """Cost, in nats, and share of the ink left out, up to which a digit is not looked for in all of it."""
 DOUBT = 0.7

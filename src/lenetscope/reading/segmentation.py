@@ -124,8 +124,8 @@ def read_line(
             odd = cutting[first] + _unusual(digit.piece, tall)
             for before, after in zip(atoms[first : last - 1], atoms[first + 1 : last], strict=True):
                 odd += JOINING * max(0, after.left - before.right) / tall
-            whole = best[first][0] + digit.cost + odd
-            ways.append((whole, [*best[first][1], replace(digit, odd=odd)]))
+            total = best[first][0] + digit.cost + odd
+            ways.append((total, [*best[first][1], replace(digit, odd=odd)]))
         best.append(min(ways, key=lambda way: way[0]))
     return best[-1][1]
 

@@ -118,7 +118,7 @@ def _stretched(picture: Image.Image) -> Array:
 
 
 def _two_tones(values: Array) -> float:
-    """Return which share of the variance of greys lies between those above and below Otsu's threshold."""
+    """Return which share of the variance of greys lies between the sides of Otsu's threshold."""
     above = values > threshold_otsu(values)
     share = float(above.mean())
     if share in (0.0, 1.0):
@@ -129,8 +129,8 @@ def _two_tones(values: Array) -> float:
 
 def _is_stroke(mask: Array) -> bool:
     """Tell strokes from shapes, such as a shadow."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))
-    return 2 * float(depth.max()) * BOX / max(mask.shape) <= WIDEST
+    depth = float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
+    return bool(2 * depth * BOX / max(mask.shape) <= WIDEST)
 
 
 def _rim(mask: Array) -> float:
