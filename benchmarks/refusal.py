@@ -1,14 +1,14 @@
 """How well the reader tells digits from what it has never seen: clothing, and letters of fonts.
 
 In: MNIST's test images, Fashion-MNIST's, and letters that resemble no digit in the fonts of this
-machine. Out: the area under the ROC curve of the reader's digitness, and of the largest probability
-of a run's network beside it, and how many are refused at the reader's threshold. Nothing is trained
-on these.
+machine. Out: the area under the ROC curve of the reader's digitness, of the confidence that
+`lenetscope.read` gives to the same images as pictures, and of the largest probability of a run's
+network beside it, and how many are refused at the reader's threshold. Nothing is trained on these.
 
     apt-get install dataset-fashion-mnist fonts-breip fonts-bwht fonts-comic-neue fonts-dancingscript
     apt-get install fonts-dkg-handwriting fonts-ecolier-court fonts-femkeklaver fonts-humor-sans
     apt-get install fonts-joscelyn fonts-kaushanscript fonts-klee fonts-kristi
-    python -m benchmarks.refusal --run runs/seed-1
+    python -m benchmarks.refusal --run runs/seed-1 --read 1000
 
 Fashion-MNIST: H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747.
 """
@@ -101,16 +101,18 @@ def main(words: list[str] | None = None) -> int:
     """Parse, measure, and write ``refusal.json`` and ``refusal.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refusal")
     parser.add_argument("--run", type=Path, help="folder of a run of recipe seed to compare with")
+    parser.add_argument("--read", type=int, default=1000, help="images of each for lenetscope.read")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args(words)
-    results = measure(args.run)
+    torch.set_num_threads(1)
+    results = measure(args.run, args.read)
     args.out.mkdir(parents=True, exist_ok=True)
     write_json(args.out / "refusal.json", results)
     write_text(args.out / "refusal.md", report(results))
     return 0
 
 
-def measure(run: Path | None) -> dict[str, Any]:
+def measure(run: Path | None, read_count: int) -> dict[str, Any]:
     """Score digits and all else with the reader and with the run's network."""
     from lenetscope import Architecture
     from lenetscope.datasets.mnist import read_mnist
@@ -132,6 +134,7 @@ def measure(run: Path | None) -> dict[str, Any]:
             [arch.predict_proba(part).max(axis=1) for part in torch.split(images, 250)]
         )
     rows: list[dict[str, Any]] = []
+    by_read: dict[str, list[int]] = {}
     for scorer, score in scorers.items():
         scores = {name: score(torch.from_numpy(images)[:, None]) for name, images in sets.items()}
         rows += [
@@ -143,22 +146,46 @@ def measure(run: Path | None) -> dict[str, Any]:
             refused = {name: int((s < reader.threshold).sum()) for name, s in scores.items()}
             values = scores["letters of fonts"]
             each = {c: float(values[[n == c for n in names]].mean()) for c in LETTERS}
+    if read_count:
+        some = {name: images[:: -(-len(images) // read_count)] for name, images in sets.items()}
+        through = {name: through_read(images) for name, images in some.items()}
+        rows += [
+            {"score": "confidence of read", "against": name, "n": len(some[name])}
+            | {"auroc": auroc(through["digits"][0], through[name][0])}
+            for name in list(sets)[1:]
+        ]
+        for name, (_, rejected) in through.items():
+            by_read[name] = [int(rejected.sum()), len(rejected)]
     counts = {name: len(images) for name, images in sets.items()}
     facts = {"threshold": reader.threshold, "refused": refused, "n": counts, "letters": each}
+    facts["rejected by read"] = by_read
     return {"machine": machine.describe(), "fonts": len(fonts()), "rows": rows} | facts
+
+
+def through_read(images: Array) -> tuple[Array, Array]:
+    """Return `lenetscope.read`'s confidence in each image, and whether it is rejected, (N,) each."""
+    from lenetscope.reading import read
+
+    found = [read(image) for image in images]
+    return np.array([f.confidence for f in found]), np.array([f.rejected is not None for f in found])
 
 
 def report(results: dict[str, Any]) -> str:
     """Return the tables, in Markdown."""
     rows = [[r["score"], r["against"], f"{r['n']:,}", f"{r['auroc']:.4f}"] for r in results["rows"]]
+
+    def share(count: int, n: int) -> str:
+        return f"{100 * count / n:.2f} % of {n:,}"
+
     refused = [
-        [name, f"{n:,}", f"{results['refused'][name]:,}", f"{100 * results['refused'][name] / n:.2f} %"]
+        [name, share(results["refused"][name], n)]
+        + ([share(*results["rejected by read"][name])] if results["rejected by read"] else ["-"])
         for name, n in results["n"].items()
     ]
     return (
-        machine.table(["score", "10,000 digits against", "n", "AUROC"], rows)
+        machine.table(["score", "digits against", "n", "AUROC"], rows)
         + "\n"
-        + machine.table(["", "n", f"refused below {results['threshold']:g}", "share"], refused)
+        + machine.table(["", f"refused below {results['threshold']:g}", "rejected by read"], refused)
         + f"\nLetters {LETTERS} in {results['fonts']} fonts. {machine.sentence(results['machine'])}\n"
     )
 

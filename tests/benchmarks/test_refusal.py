@@ -5,7 +5,8 @@ import pytest
 from PIL import ImageFont
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.refusal import auroc, framed
+from benchmarks import machine
+from benchmarks.refusal import auroc, framed, report, through_read
 
 
 def test_the_area_is_scikit_learns() -> None:
@@ -23,3 +24,25 @@ def test_a_letter_is_framed_as_mnist_frames_digits() -> None:
     share = frame / frame.sum()
     assert (share.sum(axis=1) * (np.arange(28) + 0.5)).sum() == pytest.approx(14, abs=0.6)
     assert (share.sum(axis=0) * (np.arange(28) + 0.5)).sum() == pytest.approx(14, abs=0.6)
+
+
+def test_the_tables_tell_shares_of_all_and_of_those_that_were_read() -> None:
+    images = np.zeros((2, 28, 28), np.uint8)
+    images[1, 4:24, 13:15] = 255
+    confidence, rejected = through_read(images)
+    assert confidence[0] == 0
+    assert confidence[1] > 0.5
+    assert rejected.tolist() == [True, False]
+    results = {
+        "machine": machine.describe(),
+        "fonts": 3,
+        "rows": [{"score": "digitness", "against": "letters of fonts", "n": 40, "auroc": 0.98765}],
+        "threshold": 0.5,
+        "refused": {"digits": 1, "letters of fonts": 30},
+        "n": {"digits": 200, "letters of fonts": 40},
+        "rejected by read": {"digits": [2, 100], "letters of fonts": [5, 20]},
+    }
+    told = report(results)
+    assert "| digitness | letters of fonts | 40 | 0.9877 |" in told
+    assert "| digits | 0.50 % of 200 | 2.00 % of 100 |" in told
+    assert "| letters of fonts | 75.00 % of 40 | 25.00 % of 20 |" in told
