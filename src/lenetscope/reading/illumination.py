@@ -29,7 +29,7 @@ QUIET = 0.004
 """Noise below which a picture is taken for clean."""
 APART = 5
 """Pixels between those that are compared to see the noise."""
-NARROW = 128
+NARROW = 96
 """Longest side of the picture on which windows are compared."""
 
 

@@ -167,7 +167,7 @@ def _closer(
 def _grey_of(picture: Image.Image, box: tuple[float, float, float, float], scale: float) -> Array:
     size = (max(1, round((box[2] - box[0]) * scale)), max(1, round((box[3] - box[1]) * scale)))
     if scale < 1:
-        part = picture.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+        part = picture.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=1.1)
     elif scale > 1 or size != picture.size:
         part = picture.resize(size, Image.Resampling.BICUBIC, box=box)
     else:
