@@ -154,6 +154,16 @@ def test_a_small_picture_of_no_digit_is_not_searched_for_one(judge: Nearest) -> 
     assert found.confidence < 0.5
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 2), (33, 9), (5, 200)])
+def test_pictures_of_hardly_any_pixels_are_answered(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    for values in (random.integers(0, 256, size), np.zeros(size), 255 * (random.random(size) < 0.3)):
+        found = lenetscope.read(values.astype(np.uint8), explain=True)
+        assert 0 <= found.confidence <= 1
+        assert found.digits or found.rejected
+        assert found.steps
+
+
 def test_what_was_cut_is_less_sure() -> None:
     two = Image.new("L", (300, 160), 255)
     ImageDraw.Draw(two).line((40, 30, 110, 30, 70, 130), fill=0, width=8)

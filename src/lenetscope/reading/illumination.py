@@ -100,7 +100,9 @@ def edges_found(grey: Array, windows: list[int], light: bool) -> list[float]:
         strong = np.clip(ink - FAINT - 4 * noise, 0, None)
         steps = (np.diff(strong, axis=0), np.diff(strong, axis=1))
         sharp = [(step * step)[np.abs(step) > 6 * noise] for step in steps]
-        found.append(sum(float(s.sum()) / step.size for s, step in zip(sharp, steps, strict=True)))
+        found.append(
+            sum(float(s.sum()) / max(step.size, 1) for s, step in zip(sharp, steps, strict=True))
+        )
     return found
 
 
