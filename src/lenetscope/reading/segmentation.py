@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 
 JOINED_AT_MOST = 6
 """Pieces that one digit is joined from."""
+MANY = 40
+"""Parts of a line from which on it is no number that is worth the time: nothing is cut or joined."""
 CUTTING = 0.3
 """Cost of a cut through ink, in nats."""
 NARROW = 6.0
@@ -95,8 +97,9 @@ def read_line(
     atoms: list[Piece] = []
     cutting: list[float] = []  # cost of the boundary before an atom
     whole: set[tuple[int, int]] = set()
-    for piece in line:
-        parts = [piece] if "cutting" in skip else cut(piece, tall)
+    cuts = [[piece] if "cutting" in skip else cut(piece, tall) for piece in line]
+    crowded = sum(len(parts) for parts in cuts) > MANY
+    for piece, parts in zip(line, [[piece] for piece in line] if crowded else cuts, strict=True):
         whole.add((len(atoms), len(atoms) + len(parts)))
         atoms += parts
         dear = CUTTING + NARROW * max(0.0, 1.2 - piece.width / tall)
@@ -110,6 +113,7 @@ def read_line(
         or (
             last - first <= JOINED_AT_MOST
             and "joining" not in skip
+            and not crowded
             and _may_join(atoms[first:last], tall)
         )
     ]

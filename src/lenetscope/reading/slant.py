@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+MOST = 1.0
+"""Columns a row that are undone at most."""
 LEFTMOST, RIGHTMOST = 0.53, -0.78
 """Columns a row that MNIST's digits lean to the left and right at most (99th and 1st percentile)."""
 
@@ -32,5 +34,5 @@ def slant_of(mask: Array) -> float:
 
 
 def shear_to_undo(slant: float) -> float:
-    """Return the part of a slant that is beyond what MNIST has."""
-    return slant - float(np.clip(slant, RIGHTMOST, LEFTMOST))
+    """Return the part of a slant that is beyond what MNIST has, at most `MOST`: a dash has more."""
+    return float(np.clip(slant - np.clip(slant, RIGHTMOST, LEFTMOST), -MOST, MOST))

@@ -22,9 +22,9 @@ WIDENED, THINNED = 2.5, 4.0
 
 
 def stroke_width(mask: Array) -> float:
-    """Return the mean width of strokes in pixels."""
-    length = int(skeletonize(mask).sum())
-    return float(mask.sum()) / max(length, 1)
+    """Return the mean width of strokes in pixels, at most the shorter side."""
+    length = int(skeletonize(mask).sum())  # a single pixel of what is as wide as high
+    return min(float(mask.sum()) / max(length, 1), float(min(mask.shape)))
 
 
 def outline_shift(width: float, longest: float, box: float = 20.0) -> float:
