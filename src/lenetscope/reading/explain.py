@@ -31,7 +31,7 @@ def explain(
 
     Args:
         picture: of mode L or RGB.
-        sheet: None if the picture was made as MNIST's are, and left as it is.
+        sheet: None if the picture was judged as it is.
         lines: the digits found.
         judge: to ask about each step.
     """
