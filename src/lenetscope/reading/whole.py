@@ -1,9 +1,9 @@
 """Pictures that one digit fills, judged as they are.
 
 In: a picture. Out: a digit, if the picture is hardly larger than what the network takes, or ink and
-paper share its border. In a small picture little can be mended, and much be
-spoilt: a network that was trained on blurred, noisy and shifted digits sees more in the pixels than in
-a mask made of them. And where a digit fills the frame, its paper lies in pieces that look like ink.
+paper share its border. In a small picture little can be mended, and much be spoilt: a network that was
+trained on blurred, noisy and shifted digits sees more in the pixels than in a mask made of them. And
+where a digit fills the frame, its paper lies in pieces that look like ink.
 """
 
 from typing import Any
