@@ -1,9 +1,14 @@
-# `make check` is all that continuous integration runs.
+# `make check` is all that continuous integration runs; `make quick` leaves out what takes long.
 PYTHON ?= python
+# one thread per process: the tests run in one process per core
+TEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto
 
-.PHONY: check lint types imports test
+.PHONY: check quick lint types imports test
 
 check: lint types imports test
+
+quick: lint types imports
+	$(TEST) -m "not slow"
 
 lint:
 	$(PYTHON) -m ruff check .
@@ -16,4 +21,4 @@ imports:
 	lint-imports
 
 test:
-	$(PYTHON) -m pytest --cov --cov-report=term:skip-covered
+	$(TEST) --cov --cov-report=term:skip-covered

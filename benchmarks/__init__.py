@@ -1,1 +1,1 @@
-"""Measurements of lenetscope beside what people use instead; see README.md in this folder."""
+"""Measurements of lenetscope and of its alternatives; see README.md in this folder."""

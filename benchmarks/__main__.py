@@ -1,7 +1,6 @@
-"""The one command of the benchmarks.
+"""Runs benchmarks from the command line, as in ``python -m benchmarks compare --smoke``.
 
-In: words, such as ``python -m benchmarks compare --smoke``. Out: files in the ``--out`` folder, and an
-exit status. Each benchmark is imported only when it is asked for.
+Results are written to the folder ``--out``. Each benchmark is imported only when it is run.
 """
 
 import argparse
@@ -14,13 +13,15 @@ BENCHMARKS = ("compare", "growth", "inference", "floor", "ablation")
 
 
 def main(words: list[str] | None = None) -> int:
-    """Parse, dispatch, and return the exit status."""
+    """Run the benchmarks named on the command line, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure lenetscope.")
     parser.add_argument("which", nargs="?", choices=[*BENCHMARKS, "all"], default="compare")
-    parser.add_argument("--smoke", action="store_true", help="only see whether everything runs")
-    parser.add_argument("--repeats", type=int, default=3, help="of the seconds an epoch")
-    parser.add_argument("--repeats-to-99", type=int, default=1, help="of the time to 99 %%")
-    parser.add_argument("--only", default="", help=f"some of {', '.join(lineup.names())}")
+    parser.add_argument("--smoke", action="store_true", help="only check that everything runs")
+    parser.add_argument("--repeats", type=int, default=3, help="of the seconds per epoch")
+    parser.add_argument("--repeats-to-99", type=int, default=1, help="of the time to 99 %% accuracy")
+    parser.add_argument(
+        "--only", default="", help=f"contenders, comma-separated: {', '.join(lineup.names())}"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args(words)
     only = [name for name in args.only.split(",") if name]

@@ -1,11 +1,11 @@
-"""Measure this project and what people use instead, side by side.
+"""Compares the training speed of this project with that of its alternatives.
 
-In: a folder for the results. Out: in it ``compare.json`` with every single measurement, ``compare.md``
-with the table and ``compare.png`` with the times to 99 %. Both text files are written anew after each
-measurement, so that an interrupted comparison keeps what it has.
+Writes ``compare.json`` with every measurement, ``compare.md`` with the table and ``compare.png`` with
+the times to 99 %. Both text files are rewritten after each measurement, so that an interrupted
+comparison keeps its results.
 
-Everything is interleaved: the first repeat of all, then the second of all, each repeat with a seed of
-its own. torch is imported here only after the last measurement (`benchmarks.measure` says why).
+Measurements are interleaved: the first repeat of all contenders, then the second, each repeat with its
+own seed. torch is imported here only after the last measurement, see `benchmarks.measure`.
 """
 
 import json
@@ -30,27 +30,28 @@ from benchmarks.measure import MeasurementError
 from benchmarks.table import TARGET, Record, Row, markdown, summarize
 
 EPOCHS = 2
-"""How long the seconds of an epoch are measured; the first epoch does not count."""
+"""Epochs of a run that measures the seconds per epoch; the first one does not count."""
 
 SMOKE_LIMIT = 2000
+"""Training images of a smoke run."""
 
 PACKAGES = (
     "lenetscope", "torch", "torchvision", "numpy", "lightning-fabric", "lightning", "keras", "jax",
     "jaxlib", "skorch", "scikit-learn",
 )  # fmt: skip
 
-_LAY_OUT = """
+_UNPACK = """
 import json, sys
 from pathlib import Path
 import torch
-from lenetscope.datasets.mnist import lay_out_mnist
-print(json.dumps({"data": str(lay_out_mnist().resolve()), "torch_threads": torch.get_num_threads()}))
+from lenetscope.data.sources.mnist import unpack_mnist
+print(json.dumps({"data": str(unpack_mnist().resolve()), "torch_threads": torch.get_num_threads()}))
 """
 
 
 @dataclass
 class Results:
-    """All measurements so far, and where they are written."""
+    """All measurements so far, and the folder they are written to."""
 
     out: Path
     facts: dict[str, Any]
@@ -58,17 +59,17 @@ class Results:
     records: list[Record] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
-        """Keep a record, and write everything down."""
+        """Add a record, and write all files."""
         self.records.append(record)
         self.write()
 
     def rows(self) -> list[Row]:
         """Return the rows of the table."""
         names = [entrant.name for entrant in self.entrants]
-        return summarize(self.records, names, lineup.ORDINARY)
+        return summarize(self.records, names, lineup.BASELINE)
 
     def write(self) -> None:
-        """Write both text files, each aside first."""
+        """Write both text files, each to a temporary file first."""
         rows = self.rows()
         values = {
             **self.facts,
@@ -89,17 +90,17 @@ class Results:
 def main(
     out: Path, smoke: bool, repeats: int = 3, only: Sequence[str] = (), repeats_to_99: int = 1
 ) -> int:
-    """Measure, write, and return 0, or 1 if something failed or is missing."""
+    """Measure and write the files; return 0, or 1 if something failed or is not installed."""
     entrants = [each for each in lineup.LINEUP if not only or each.name in only]
     absent = {each.name: reason for each in entrants if (reason := each.missing())}
     if absent and not smoke:
         for name, reason in absent.items():
-            print(f"{name}: {reason}", file=sys.stderr)
-        print("install the extra 'bench', or choose by --only.", file=sys.stderr)
+            machine.log(f"{name}: {reason}")
+        machine.log("install the extra 'bench', or choose others with --only.")
         return 1
     out.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        [sys.executable, "-c", _LAY_OUT], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _UNPACK], check=True, stdout=subprocess.PIPE, text=True
     )
     prepared = json.loads(done.stdout)
     data = Path(prepared["data"])
@@ -112,7 +113,7 @@ def main(
         if smoke:
             small = write_small(data, Path(folder), SMOKE_LIMIT)
             job = Job(data, epochs=1, seed=0, limit=SMOKE_LIMIT, small=small)
-            for each in present:  # one run serves as both measurements
+            for each in present:  # one run is used for both measurements
                 record = _measured(results, each, job, "epoch", 0)
                 results.add(Record("to-99", 0, each.name, record.measurement, record.error))
         else:
@@ -134,42 +135,41 @@ def main(
 def _measured(
     results: Results, entrant: Contender | Project, job: Job, kind: str, repeat: int
 ) -> Record:
-    """Measure once and keep it; a failure is kept too, because the others are still worth having."""
+    """Measure once and record the result, or the failure, which does not stop the others."""
     try:
         record = Record(kind, repeat, entrant.name, entrant.measure(job))
     except MeasurementError as error:
         record = Record(kind, repeat, entrant.name, None, str(error))
-        print(f"{entrant.name}: {error}", file=sys.stderr)
+        machine.log(f"{entrant.name}: {error}")
     results.add(record)
     if found := record.measurement:
         best = max((epoch.accuracy or 0.0 for epoch in found.epochs), default=0.0)
-        print(
+        machine.log(
             f"{kind} {repeat + 1}: {entrant.name}: {found.epochs[-1].train_seconds:.2f} s in the last "
-            f"of {len(found.epochs)} epochs, best {100 * best:.2f} %, {found.seconds:.1f} s in all",
-            file=sys.stderr,
+            f"of {len(found.epochs)} epochs, best {100 * best:.2f} %, {found.seconds:.1f} s in total"
         )
     return record
 
 
 def draw(results: Results) -> None:
-    """Draw the times to the target of all that tried."""
+    """Draw the times to the target of all contenders that were measured for it."""
     titles = {entrant.name: entrant.title for entrant in results.entrants}
     rows = [row for row in results.rows() if row.best is not None]
     if not rows:
         return
-    from lenetscope import plots
+    from benchmarks.figures import plot_times_to_accuracy
 
-    figure = plots.times_to_accuracy(
+    figure = plot_times_to_accuracy(
         [titles[row.name] for row in rows],
-        [row.train_to_target or math.nan for row in rows],  # not reached: not a number
+        [row.train_to_target or math.nan for row in rows],  # NaN: not reached
         [row.whole_to_target or math.nan for row in rows],
-        title=f"Seconds to {100 * TARGET:.0f} % of the test images",
+        title=f"Seconds to a test accuracy of {100 * TARGET:.0f} %",
     )
     figure.savefig(results.out / "compare.png", bbox_inches="tight")
 
 
 def environment(torch_threads: int, smoke: bool) -> dict[str, Any]:
-    """Return what the figures may depend on: as `machine.describe`, but without importing torch."""
+    """Return what results may depend on, like `machine.describe`, but without importing torch."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -207,7 +207,5 @@ def write_small(data: Path, folder: Path, limit: int) -> Path:
 
 def _caption(facts: dict[str, Any]) -> str:
     installed = {name: found for name, found in facts["packages"].items() if found}
-    extent = (
-        f"Smoke run on {SMOKE_LIMIT:,} images: these figures mean nothing. " if facts["smoke"] else ""
-    )
-    return f"{extent}{machine.sentence({**facts, 'packages': installed})}\n"
+    smoke = f"Smoke run on {SMOKE_LIMIT:,} images: these numbers are meaningless. "
+    return f"{smoke if facts['smoke'] else ''}{machine.sentence({**facts, 'packages': installed})}\n"

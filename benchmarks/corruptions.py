@@ -1,13 +1,13 @@
-"""The fifteen corruptions of MNIST-C, and how well networks and `lenetscope.read` see through them.
+"""Measures the accuracy of networks and of `lenetscope.read` on the fifteen corruptions of MNIST-C.
 
-In: MNIST's test images; networks. Out: a table of accuracies. The corruptions are written anew after
-N. Mu and J. Gilmer, "MNIST-C: a robustness benchmark for computer vision", arXiv:1906.02337, at its
-severities. Nothing is trained on them.
+The corruptions are reimplemented after N. Mu and J. Gilmer, "MNIST-C: a robustness benchmark for
+computer vision", arXiv:1906.02337, with its severities, and applied to MNIST's test images. Nothing is
+trained on them.
 
-    python -m benchmarks.corruptions --run runs/seed-1 --images 10000 --read 1000
+    python -m benchmarks.corruptions --run runs/reference-1 --images 10000 --read 1000
 
-Motion blur is theirs but for ImageMagick, whose kernel is written out; all random choices are drawn
-anew, so that figures may differ from those on their published images by what chance does.
+Motion blur uses the kernel of ImageMagick, but not the library. Random numbers are not those of the
+published images, so accuracies may differ from theirs by chance.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from lenetscope.files import write_json, write_text
 Array = npt.NDArray[Any]
 Random = np.random.Generator
 Corruption = Callable[[Array, Random], Array]
-"""Of images (N, 28, 28) in [0, 1] and a random stream: such images again."""
+"""Returns images (N, 28, 28) in [0, 1] made of such images with a random generator."""
 
 CORRUPTIONS: dict[str, Corruption] = {}
 
@@ -43,7 +43,7 @@ def _named(function: Corruption) -> Corruption:
 
 
 def corrupt(name: str, images: Array, seed: int = 0) -> Array:
-    """Corrupt uint8 images (N, 28, 28); the same name, images and seed give the same."""
+    """Corrupt uint8 images (N, 28, 28); the same name, images and seed give the same result."""
     random = np.random.default_rng([seed, list(CORRUPTIONS).index(name)])
     parts = [
         CORRUPTIONS[name](images[start : start + 250].astype(np.float64) / 255, random)
@@ -55,21 +55,21 @@ def corrupt(name: str, images: Array, seed: int = 0) -> Array:
 
 @_named
 def shot_noise(images: Array, random: Random) -> Array:
-    """Count photons, three for white."""
+    """Add Poisson noise, with a mean of three photons for white."""
     shots: Array = random.poisson(images * 3) / 3
     return shots
 
 
 @_named
 def impulse_noise(images: Array, random: Random) -> Array:
-    """Make 17 % of the pixels black or white."""
+    """Set 17 % of the pixels to black or white."""
     hit, white = random.random((2, *images.shape))
     return np.where(hit < 0.17, white < 0.5, images)
 
 
 @_named
 def glass_blur(images: Array, random: Random) -> Array:
-    """Blur, exchange pixels with neighbours twice over, blur again."""
+    """Blur, swap pixels with neighbours in two passes, blur again."""
     blurred = ndimage.gaussian_filter(images, (0, 0.7, 0.7), mode="nearest")
     each = np.arange(len(images))
     for _ in range(2):
@@ -86,7 +86,7 @@ def glass_blur(images: Array, random: Random) -> Array:
 
 @_named
 def motion_blur(images: Array, random: Random) -> Array:
-    """Drag each image one way, up to 45 degrees off the horizontal, with a tail of deviation 3."""
+    """Blur along a direction within 45 degrees of the horizontal, with standard deviation 3."""
     angle = np.radians(random.uniform(-45, 45, len(images)))
     weights = np.exp(-(np.arange(21) ** 2) / (2 * 3**2))
     weights /= weights.sum()
@@ -100,7 +100,7 @@ def motion_blur(images: Array, random: Random) -> Array:
 
 
 def _warped(images: Array, matrices: Array) -> Array:
-    """Take each pixel from where its matrix (N, 2, 3) of (x, y, 1) about the centre says."""
+    """Sample each image by an affine map (N, 2, 3) of (x, y, 1), relative to the centre."""
     y, x = np.mgrid[:28, :28] - 13.5
     places = np.stack([x, y, np.ones_like(x)])  # (3, 28, 28)
     source = np.einsum("nij,jhw->nhwi", matrices, places) / 13.5
@@ -121,7 +121,7 @@ def _matrices(count: int, *values: Any) -> Array:
 
 @_named
 def shear(images: Array, random: Random) -> Array:
-    """Slant by an angle of 0.4 either way."""
+    """Shear by 0.4 radians in either direction."""
     angle = 0.4 * _signs(len(images), random)
     return _warped(images, _matrices(len(images), 1, -np.sin(angle), 0, 0, np.cos(angle), 0))
 
@@ -134,7 +134,7 @@ def scale(images: Array, random: Random) -> Array:
 
 @_named
 def rotate(images: Array, random: Random) -> Array:
-    """Turn by an angle of 0.4 either way."""
+    """Rotate by 0.4 radians in either direction."""
     angle = 0.4 * _signs(len(images), random)
     cos, sin = np.cos(angle), np.sin(angle)
     return _warped(images, _matrices(len(images), cos, -sin, 0, sin, cos, 0))
@@ -142,13 +142,13 @@ def rotate(images: Array, random: Random) -> Array:
 
 @_named
 def brightness(images: Array, random: Random) -> Array:
-    """Add half of white."""
+    """Add 0.5 to all pixels."""
     return np.clip(images + 0.5, 0, 1)
 
 
 @_named
 def translate(images: Array, random: Random) -> Array:
-    """Shift by three pixels, up or down and left or right."""
+    """Shift by three pixels both vertically and horizontally, in either direction."""
     count = len(images)
     right, down = 3 * _signs(count, random), 3 * _signs(count, random)
     return _warped(images, _matrices(count, 1, 0, right, 0, 1, down))
@@ -156,7 +156,7 @@ def translate(images: Array, random: Random) -> Array:
 
 @_named
 def stripe(images: Array, random: Random) -> Array:
-    """Make a negative of the left and the right quarter."""
+    """Invert the left and the right quarter."""
     result = images.copy()
     result[:, :, :7] = 1 - images[:, :, :7]
     result[:, :, 21:] = 1 - images[:, :, 21:]
@@ -165,7 +165,7 @@ def stripe(images: Array, random: Random) -> Array:
 
 @_named
 def fog(images: Array, random: Random) -> Array:
-    """Lay three times the brightness of a corner of plasma over the image, and rescale."""
+    """Add a plasma fractal, three times as bright as the image, and rescale."""
     most = images.max(axis=(1, 2), keepdims=True)
     foggy: Array = (images + 3 * _plasma(len(images), 1.4, random)[:, :28, :28]) * most / (most + 3)
     return foggy
@@ -175,7 +175,7 @@ def _plasma(count: int, decay: float, random: Random, side: int = 256) -> Array:
     """Return heights in [0, 1] by the diamond-square algorithm on a torus, (count, side, side).
 
     A. Fournier, D. Fussell and L. Carpenter, "Computer rendering of stochastic models", Comm. ACM
-    25(6), 1982. As in the paper's own figures, the roughness falls by the square of ``decay`` a step.
+    25(6), 1982. As in the paper's figures, the roughness falls by the square of ``decay`` per step.
     """
     heights = np.zeros((count, side, side), dtype=np.float32)
     step, rough = side, 100.0
@@ -202,7 +202,7 @@ def _plasma(count: int, decay: float, random: Random, side: int = 256) -> Array:
 
 @_named
 def spatter(images: Array, random: Random) -> Array:
-    """Splash dark grey mud."""
+    """Add spots of dark grey mud."""
     liquid = ndimage.gaussian_filter(random.normal(0.65, 0.3, images.shape), (0, 1, 1), mode="nearest")
     mud = ndimage.gaussian_filter((liquid > 0.65).astype(np.float64), (0, 1.5, 1.5), mode="nearest")
     mud[mud < 0.8] = 0
@@ -211,7 +211,7 @@ def spatter(images: Array, random: Random) -> Array:
 
 
 def _line(c0: Array, r0: Array, c1: Array, r1: Array) -> Array:
-    """Draw a line between points each, (N, 28, 28): bright, and fading 2.3 rows above and below."""
+    """Draw one line per image, (N, 28, 28), that fades to zero 2.3 rows above and below it."""
     rows, columns = np.ogrid[:28, :28]
     c0, r0, c1, r1 = (value[:, None, None] for value in (c0, r0, c1, r1))
     away = np.abs(rows - (r0 + (r1 - r0) / (c1 - c0) * (columns - c0)))
@@ -221,7 +221,7 @@ def _line(c0: Array, r0: Array, c1: Array, r1: Array) -> Array:
 
 @_named
 def dotted_line(images: Array, random: Random) -> Array:
-    """Draw a line across, two columns of each four."""
+    """Add a line across the image, in two of every four columns."""
     ends = random.integers(0, 27, (2, len(images))).astype(float)
     line = _line(np.zeros(len(images)), ends[0], np.full(len(images), 27.0), ends[1])
     line[:, :, np.arange(28) % 4 < 2] = 0
@@ -230,7 +230,7 @@ def dotted_line(images: Array, random: Random) -> Array:
 
 @_named
 def zigzag(images: Array, random: Random) -> Array:
-    """Draw a bright zigzag of width 2 and period 8 across, level within some 12 degrees."""
+    """Add a bright zigzag of amplitude 2 and period 8 across, within about 12 degrees of horizontal."""
     count = len(images)
     start = random.integers(0, 27, count).astype(float)
     slope = np.arctan(random.integers(-5, 5, count) / 23)
@@ -248,7 +248,7 @@ def zigzag(images: Array, random: Random) -> Array:
 
 @_named
 def canny_edges(images: Array, random: Random) -> Array:
-    """Keep the edges alone, white on black."""
+    """Replace the image by its edges, white on black."""
     from skimage.feature import canny
 
     edges = [canny(image, sigma=1) for image in images]
@@ -258,9 +258,9 @@ def canny_edges(images: Array, random: Random) -> Array:
 def main(words: list[str] | None = None) -> int:
     """Parse, measure, and write ``corruptions.json`` and ``corruptions.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.corruptions")
-    parser.add_argument("--run", type=Path, help="folder of a run of recipe seed to compare with")
-    parser.add_argument("--images", type=int, default=10_000, help="for the networks alone")
-    parser.add_argument("--read", type=int, default=0, help="images for lenetscope.read; 0: none")
+    parser.add_argument("--run", type=Path, help="folder of a run to compare with")
+    parser.add_argument("--images", type=int, default=10_000, help="for the networks")
+    parser.add_argument("--read", type=int, default=0, help="images for lenetscope.read, 0 for none")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args(words)
     results = measure(args.run, args.images, args.read)
@@ -271,48 +271,48 @@ def main(words: list[str] | None = None) -> int:
 
 
 def measure(run: Path | None, count: int, read_count: int) -> dict[str, Any]:
-    """Return, for each corruption and for none, n and how many each way of reading gets right."""
-    from lenetscope.datasets.mnist import read_mnist
+    """Return the number of correct images and n, per corruption and for none, of each classifier."""
+    from lenetscope.data.sources.mnist import read_mnist
 
     test = read_mnist().test
     images, labels = torch.as_tensor(test.images)[:, 0].numpy(), test.labels.numpy()
-    ways = networks(run)
+    classifiers = networks(run)
     rows: dict[str, dict[str, list[int]]] = {}
     for name in ["none", *CORRUPTIONS]:
         shown = images[:count] if name == "none" else corrupt(name, images[:count])
         row = {
-            way: [int((answer(shown) == labels[:count]).sum()), len(shown)]
-            for way, answer in ways.items()
+            label: [int((classify(shown) == labels[:count]).sum()), len(shown)]
+            for label, classify in classifiers.items()
         }
         if read_count:
             row["read"] = [int((_through_read(shown[:read_count]) == labels[:read_count]).sum())]
             row["read"].append(min(read_count, len(shown)))
         rows[name] = row
-        machine.tell(f"{name}: " + ", ".join(f"{w} {100 * a / n:.2f} %" for w, (a, n) in row.items()))
+        machine.log(f"{name}: " + ", ".join(f"{c} {100 * k / n:.2f} %" for c, (k, n) in row.items()))
     return {"machine": machine.describe(), "rows": rows}
 
 
 def networks(run: Path | None) -> dict[str, Callable[[Array], Array]]:
-    """Return what answers with labels (N,) for images (N, 28, 28): the reader, and a run's network."""
+    """Return functions from images (N, 28, 28) to labels (N,): the reader's, and that of a run."""
     from lenetscope import Architecture
     from lenetscope.reading.reader import load_reader
 
     def tensor(images: Array) -> Tensor:
         return torch.from_numpy(images)[:, None]
 
-    ways: dict[str, Callable[[Array], Array]] = {}
+    classifiers: dict[str, Callable[[Array], Array]] = {}
     if run is not None:
         arch = Architecture.from_run(run, device="cpu")
-        ways["network of the run"] = lambda images: np.concatenate(
+        classifiers["network of the run"] = lambda images: np.concatenate(
             [arch.predict(part).argmax(axis=1) for part in torch.split(tensor(images), 250)]
         )
     reader = load_reader()
-    ways["reader"] = lambda images: reader.judge(tensor(images)).probabilities.argmax(1).numpy()
-    return ways
+    classifiers["reader"] = lambda images: reader.judge(tensor(images)).probabilities.argmax(1).numpy()
+    return classifiers
 
 
 def _through_read(images: Array) -> Array:
-    """Return the label of each image as `lenetscope.read` reads it, -1 where it is no single digit."""
+    """Return the label that `lenetscope.read` reads in each image, -1 if not a single digit."""
     from PIL import Image
 
     from lenetscope.reading import read
@@ -328,20 +328,23 @@ def _through_read(images: Array) -> Array:
 
 
 def report(results: dict[str, Any]) -> str:
-    """Return the table, in Markdown: per cent right with 95 % intervals, mean of the fifteen."""
+    """Return the table, in Markdown: accuracies with 95 % intervals, and the mean of the fifteen."""
     rows: dict[str, dict[str, list[int]]] = results["rows"]
-    ways = list(rows["none"])
+    classifiers = list(rows["none"])
 
-    def cell(right: int, n: int) -> str:
-        low, high = wilson_interval(right, n)
-        return f"{100 * right / n:.2f} ({100 * low:.1f} to {100 * high:.1f})"
+    def cell(correct: int, n: int) -> str:
+        low, high = wilson_interval(correct, n)
+        return f"{100 * correct / n:.2f} ({100 * low:.1f} to {100 * high:.1f})"
 
-    lines = [[name, *(cell(*row[way]) for way in ways)] for name, row in rows.items()]
+    lines = [[name, *(cell(*row[each]) for each in classifiers)] for name, row in rows.items()]
     corrupted = [row for name, row in rows.items() if name != "none"]
-    means = [math.fsum(row[way][0] / row[way][1] for row in corrupted) / len(corrupted) for way in ways]
+    means = [
+        math.fsum(row[each][0] / row[each][1] for row in corrupted) / len(corrupted)
+        for each in classifiers
+    ]
     lines.append(["mean of the corruptions", *(f"**{100 * mean:.2f}**" for mean in means)])
-    counts = ", ".join(f"{way} n = {rows['none'][way][1]:,}" for way in ways)
-    table = machine.table(["% right", *ways], lines)
+    counts = ", ".join(f"{each} n = {rows['none'][each][1]:,}" for each in classifiers)
+    table = machine.table(["accuracy, %", *classifiers], lines)
     return f"{table}\nEach corruption: {counts}. {machine.sentence(results['machine'])}\n"
 
 

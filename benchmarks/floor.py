@@ -1,11 +1,11 @@
-"""How far an epoch of the recipe ``seed`` is from the arithmetic alone, and what takes the rest.
+"""Compares an epoch of the recipe ``reference`` with its lower bound, the time of the arithmetic alone.
 
-In: nothing. Out: ``floor.json`` and ``floor.md``: the multiplications of an epoch, what matrix products
-and the second convolution reach on this machine, the time that follows, and the operations of real
-training steps, each by the clock, on real digits (how fast pooling is depends on them).
+Writes ``floor.json`` and ``floor.md``: the floating point operations per epoch, the speed of matrix
+products and of the second convolution on this machine, the lower bound that follows, and the time of
+each operation in real training steps, on real digits, because the speed of pooling depends on them.
 
-torch's own profiler is no help here: its records fill the gaps of the heap, so that under it each step
-gets fresh memory, which the system must zero first.
+torch's profiler cannot be used here: its records fill the gaps of the heap, so that each step gets new
+memory, which the system must zero first.
 """
 
 import time
@@ -19,7 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import machine
 from lenetscope import Architecture
-from lenetscope.datasets import BatchLoader, LabelledImages
+from lenetscope.data.dataset import LabelledImages
+from lenetscope.data.loader import BatchLoader
 from lenetscope.files import write_json, write_text
 
 IMAGES = 60_000
@@ -29,9 +30,9 @@ FORWARD = {
     "fc1": 2 * 3136 * 128,
     "fc2": 2 * 128 * 10,
 }
-"""Floating point operations an image; a multiplication with its addition counts as two."""
+"""Floating point operations per image; a multiplication with its addition counts as two."""
 EPOCH = IMAGES * (3 * sum(FORWARD.values()) - FORWARD["conv1"])
-"""Forward, gradients of weights, gradients of inputs, which the first layer does not need."""
+"""Forward pass, gradients of weights, and gradients of inputs, which the first layer does not need."""
 
 PARTS = {
     "convolution": ("convolution",),
@@ -40,22 +41,22 @@ PARTS = {
     "ReLU and dropout": ("threshold_backward", "relu", "bernoulli", "mul.Tensor", "div_.Scalar"),
     "casts and copies": ("_to_copy", "copy", "clone"),
     "optimizer": ("_fused_sgd",),
-    "choosing and preprocessing images": ("index_select", "randperm", "mul_.", "sub_.", "div_.Tensor"),
+    "selecting and preprocessing images": ("index_select", "randperm", "mul_.", "sub_.", "div_.Tensor"),
 }
-"""Operations by how their names begin; the others are "other operations"."""
+"""Prefixes of the names of operations; all others are "other operations"."""
 BETWEEN = "between operations"
-"""Python, autograd and dispatch: what is left of the time of a step."""
+"""Python, autograd and dispatch: the rest of the time of a step."""
 
 
 class Stopwatch(TorchDispatchMode):
-    """Times each operation, forward and backward, as it reaches the processor's kernels."""
+    """Times each operation, forward and backward, when its kernel is called."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seconds: dict[str, float] = defaultdict(float)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run one operation."""
+        """Run and time one operation."""
         started = time.perf_counter()
         result = func(*args, **(kwargs or {}))
         self.seconds[func.__name__] += time.perf_counter() - started
@@ -66,10 +67,11 @@ def main(out: Path, smoke: bool) -> None:
     """Measure, and write the two files.
 
     Args:
-        out: folder, made if need be.
-        smoke: do as little as shows that everything works; the numbers mean nothing then.
+        out: folder, created if necessary.
+        smoke: only check that everything works; the numbers are meaningless then.
     """
-    results: dict[str, Any] = {"machine": machine.describe(), "smoke": smoke, "flop_an_epoch": EPOCH}
+    machine.configure()
+    results: dict[str, Any] = {"machine": machine.describe(), "smoke": smoke, "flop_per_epoch": EPOCH}
     for name, dtype, precision in (
         ("float32", torch.float32, "32-true"),
         ("bfloat16", torch.bfloat16, "bf16-mixed"),
@@ -87,7 +89,7 @@ def main(out: Path, smoke: bool) -> None:
 
 
 def peaks(dtype: torch.dtype, seconds: float) -> tuple[float, float]:
-    """Return the best GFLOP/s of a matrix product, and of the second convolution forward."""
+    """Return the highest GFLOP/s of a matrix product, and of the second convolution's forward pass."""
     side, batch = 2048, 64
     left, right = (torch.randn(side, side, dtype=dtype) for _ in range(2))
     maps = torch.randn(batch, 32, 14, 14, dtype=dtype).to(memory_format=torch.channels_last)
@@ -110,12 +112,12 @@ def _best(call: Callable[[], Any], seconds: float) -> float:
 
 
 def steps(precision: str, count: int) -> dict[str, Any]:
-    """Train so many real steps by the clock alone, and then with each operation timed.
+    """Train a number of real steps, first timed as a whole, then with each operation timed.
 
     Returns:
-        ``epoch_seconds`` at the speed of these steps, and ``shares`` of it by part.
+        ``epoch_seconds`` at the speed of these steps, and ``fractions`` of it by part.
     """
-    arch = Architecture.from_recipe("seed", device="cpu", precision=precision)
+    arch = Architecture.from_recipe("reference", device="cpu", precision=precision)
     assert arch.splits is not None
     whole = arch.train_loader
     data = LabelledImages(
@@ -131,10 +133,10 @@ def steps(precision: str, count: int) -> dict[str, Any]:
     for name, seconds in watch.seconds.items():
         part = next((part for part, keys in PARTS.items() if name.startswith(keys)), "other operations")
         spent[part] += seconds
-    total = max(clock, sum(spent.values()))  # being timed makes a step longer between operations
+    total = max(clock, sum(spent.values()))  # timing adds time between operations only
     spent[BETWEEN] = total - sum(spent.values())
-    shares = {part: value / total for part, value in sorted(spent.items(), key=lambda kv: -kv[1])}
-    return {"epoch_seconds": clock * IMAGES / (64 * count), "shares": shares}
+    fractions = {part: value / total for part, value in sorted(spent.items(), key=lambda kv: -kv[1])}
+    return {"epoch_seconds": clock * IMAGES / (64 * count), "fractions": fractions}
 
 
 def report(results: dict[str, Any]) -> str:
@@ -147,17 +149,17 @@ def report(results: dict[str, Any]) -> str:
             *(f"{kind['convolution_gflops']:,.0f}" for kind in kinds),
         ],
         [
-            "floor of an epoch at the higher of the two, s",
+            "lower bound of an epoch at the higher of the two, s",
             *(f"{k['floor_seconds']:.1f}" for k in kinds),
         ],
-        ["an epoch, s", *(f"{kind['epoch_seconds']:.1f}" for kind in kinds)],
+        ["measured epoch, s", *(f"{kind['epoch_seconds']:.1f}" for kind in kinds)],
     ]
     lines.extend(
-        [f"of which {part}", *(f"{100 * kind['shares'].get(part, 0):.0f} %" for kind in kinds)]
-        for part in kinds[1]["shares"]
+        [f"of which {part}", *(f"{100 * kind['fractions'].get(part, 0):.0f} %" for kind in kinds)]
+        for part in kinds[1]["fractions"]
     )
     return (
         machine.table(["", "float32", "bfloat16"], lines)
-        + f"\n{results['flop_an_epoch'] / 1e12:.2f} TFLOP an epoch. "
+        + f"\n{results['flop_per_epoch'] / 1e12:.2f} TFLOP per epoch. "
         + f"{machine.sentence(results['machine'])}\n"
     )

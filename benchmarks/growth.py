@@ -1,8 +1,8 @@
-"""What grows with what: time and memory with images, speed with processes and with the batch size.
+"""Measures how time and memory grow with the data, and speed with processes and batch size.
 
-In: MNIST, repeated under shifts to up to 960,000 images. Out: ``growth.json`` with every measurement,
-``growth.md`` and ``growth.png``. Each number of images is trained in a process of its own (see
-`growth_child`), so that the peak of its memory is its own; so is each round of batch sizes.
+Writes ``growth.json`` with every measurement, ``growth.md`` and ``growth.png``. MNIST is repeated, each
+copy shifted, to up to 960,000 images. Each number of images, and each round of batch sizes, is trained
+in a process of its own (see `growth_child`), so that its peak memory can be measured.
 """
 
 import argparse
@@ -19,30 +19,31 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from lenetscope import plots
+from benchmarks.figures import plot_growth
 from lenetscope.files import write_json, write_text
+from lenetscope.plots import style
 from lenetscope.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 MNIST_TRAINING = 60_000
 SIZES = [60_000, 120_000, 240_000, 480_000, 960_000]
 RESTING = 1_280
-"""Images of the process whose peak memory counts as that of everything but the images."""
+"""Images of the process whose peak memory is taken as that of everything but the images."""
 BATCH_SIZES = [16, 32, 64, 128, 256, 512, 1024]
 BATCH_IMAGES = 12_800
 PRECISIONS = ["32-true", "bf16-mixed"]
 ROUNDS = 2
 PROCESSES = [(1, 1), (1, 2), (2, 1)]
-"""(processes, threads of each)"""
+"""(processes, threads per process)"""
 
 
 def main(out: Path, smoke: bool, recipe: str = "fast") -> None:
     """Measure, and write JSON, tables and figure into ``out``.
 
     Args:
-        out: folder, made if need be.
-        smoke: do as little as shows that everything works; the numbers mean nothing then.
-        recipe: what the growing data are trained with.
+        out: folder, created if necessary.
+        smoke: only check that everything works; the numbers are meaningless then.
+        recipe: that growing data are trained with.
     """
     results: dict[str, Any] = {
         "machine": machine.describe(),
@@ -54,7 +55,7 @@ def main(out: Path, smoke: bool, recipe: str = "fast") -> None:
     }
 
     def keep(part: str, row: dict[str, Any]) -> None:
-        machine.tell(f"growth: {part}: {json.dumps(row)}")
+        machine.log(f"growth: {part}: {json.dumps(row)}")
         results[part].append(row)
         write_json(out / "growth.json", results)
 
@@ -66,7 +67,7 @@ def main(out: Path, smoke: bool, recipe: str = "fast") -> None:
             keep("processes", {"round": number} | with_processes(processes, threads, smoke))
     sizes, some = ([256], 1_280) if smoke else (BATCH_SIZES, BATCH_IMAGES)
     jobs = [
-        {"recipe": "seed", "images": some, "changes": {"batch_size": size, "precision": precision}}
+        {"recipe": "reference", "images": some, "changes": {"batch_size": size, "precision": precision}}
         for size in sizes
         for precision in PRECISIONS
     ]
@@ -81,12 +82,12 @@ def main(out: Path, smoke: bool, recipe: str = "fast") -> None:
     write_json(out / "growth.json", results)
     write_text(out / "growth.md", report(results))
     columns = ("images", "microseconds_per_image", "bytes_per_image")
-    figure = plots.growth(*[[row[column] for row in grown] for column in columns])
-    plots.save(figure, out / "growth.png")
+    figure = plot_growth(*[[row[column] for row in grown] for column in columns])
+    style.save(figure, out / "growth.png")
 
 
 def in_child(jobs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Do jobs of `growth_child` one after the other in one new process; yield as they are done.
+    """Run jobs of `growth_child` one after the other in a new process; yield each result.
 
     Raises:
         subprocess.CalledProcessError: if it fails.
@@ -102,12 +103,12 @@ def in_child(jobs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def with_processes(processes: int, threads: int, smoke: bool) -> dict[str, Any]:
-    """Train one epoch of recipe seed by the command line; return its seconds.
+    """Train one epoch of recipe reference with the command line; return its seconds.
 
     Args:
-        processes: how many share each batch, by ``torchrun`` if more than one.
-        threads: of each process.
-        smoke: train on 640 blank images in place of MNIST.
+        processes: how many divide each batch, started by ``torchrun`` if more than one.
+        threads: per process.
+        smoke: train on 640 blank images instead of MNIST.
     """
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     start += [f"--nproc-per-node={processes}", "-m", "lenetscope"]
@@ -124,7 +125,7 @@ def with_processes(processes: int, threads: int, smoke: bool) -> dict[str, Any]:
         ended = subprocess.run(command, capture_output=True, text=True, env=environment)
         whole = time.perf_counter() - began
         if ended.returncode:
-            machine.tell(ended.stderr)
+            machine.log(ended.stderr)
             ended.check_returncode()
         row = json.loads((run / "history.jsonl").read_text().splitlines()[0])
     return {
@@ -136,7 +137,7 @@ def with_processes(processes: int, threads: int, smoke: bool) -> dict[str, Any]:
 
 
 def write_blank_images(folder: Path, counts: Mapping[str, int]) -> None:
-    """Write black images of 28x28 with labels 0 to 9 as IDX files, so many a part."""
+    """Write black images of 28x28 with labels 0 to 9 as IDX files; ``counts`` are images per part."""
     for part, count in counts.items():
         images = struct.pack(">4I", 0x803, count, 28, 28) + bytes(count * 28 * 28)
         labels = struct.pack(">2I", 0x801, count) + bytes(k % 10 for k in range(count))
@@ -145,19 +146,19 @@ def write_blank_images(folder: Path, counts: Mapping[str, int]) -> None:
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return by how much y grows with x, by least squares."""
+    """Return the slope of y over x, by least squares."""
     return statistics.linear_regression(x, y).slope
 
 
 def per_image(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what an image costs, for every row but the first, which tells the resting size.
+    """Return the cost per image of all rows but the first, which is the baseline of the memory.
 
     Args:
         rows: ``images``, ``train_seconds`` and ``peak_bytes``.
 
     Returns:
-        ``microseconds_per_image`` of training, and ``bytes_per_image``: by how much the peak lies
-        above that of the first row, over the images that there are more.
+        ``microseconds_per_image`` of training, and ``bytes_per_image``: the difference of the peak to
+        that of the first row, divided by the difference of the numbers of images.
     """
     rest, *others = rows
     return [
@@ -174,7 +175,7 @@ def per_image(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def medians(
     rows: Sequence[Mapping[str, Any]], keys: Sequence[str], value: str
 ) -> list[tuple[list[Any], float, float, float]]:
-    """Group rows by ``keys``; return the group, median, lowest and highest of ``value`` in it."""
+    """Group rows by ``keys``; return each group with median, minimum and maximum of its ``value``."""
     groups: dict[str, tuple[list[Any], list[float]]] = {}
     for row in rows:
         group = [row[key] for key in keys]
@@ -212,24 +213,23 @@ def report(results: Mapping[str, Any]) -> str:
     resting = f"{rest['peak_bytes'] / 2**20:,.0f} MiB"
     parts = [
         "# Growth\n",
-        "A smoke run: the numbers mean nothing.\n" if smoke else "",
+        "A smoke run: the numbers are meaningless.\n" if smoke else "",
         "## Images\n",
-        machine.table(["images", "s", "µs an image", "peak, MiB", "bytes an image"], costs),
+        machine.table(["images", "s", "µs per image", "peak, MiB", "bytes per image"], costs),
         f"One epoch of recipe {recipe['name']} (network {recipe['model']}, batches of "
-        f"{rest['batch_size']}, {rest['precision']}), each number of images in a process of its "
-        "own, once. MNIST's training images are repeated, each copy shifted by other whole "
-        "pixels; they are not augmented otherwise. Bytes an image: by "
-        f"how much the peak lies above {resting}, that of {rest['images']:,} images, for each image "
-        f"more; by least squares {results['bytes_per_image_slope']:,.0f}. An image and its label "
-        "are 792 bytes.\n",
+        f"{rest['batch_size']}, {rest['precision']}), once for each number of images, in a process "
+        "of its own. MNIST's training images are repeated, each copy shifted by a different number "
+        "of whole pixels; they are not augmented otherwise. Bytes per image: increase of the peak "
+        f"over {resting}, that of {rest['images']:,} images, per additional image; by least squares "
+        f"{results['bytes_per_image_slope']:,.0f}. An image and its label take 792 bytes.\n",
         "## Processes\n",
-        machine.table(["processes", "threads of each", "training, s an epoch"], shared),
-        f"Recipe seed, {'640 blank' if smoke else 'all 60,000'} images. Median, lowest and highest "
-        "of the rounds, taken in turn.\n",
+        machine.table(["processes", "threads per process", "training, s per epoch"], shared),
+        f"Recipe reference, {'640 blank' if smoke else 'all 60,000'} images. Median, minimum and "
+        "maximum of interleaved rounds.\n",
         "## Batch sizes\n",
-        machine.table(["batch size", *(f"{p}, s an epoch" for p in PRECISIONS)], by_size),
-        f"Recipe seed but for batch size and precision: measured on {some:,} of MNIST's images, "
-        f"and scaled to 60,000. Median, lowest and highest; rounds: {count}.\n",
+        machine.table(["batch size", *(f"{p}, s per epoch" for p in PRECISIONS)], by_size),
+        f"Recipe reference except for batch size and precision, measured on {some:,} of MNIST's "
+        f"images and scaled to 60,000. Median, minimum and maximum of {count} round(s).\n",
         machine.sentence(results["machine"]) + "\n",
     ]
     return "\n".join(part for part in parts if part)

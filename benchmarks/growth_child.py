@@ -1,8 +1,8 @@
-"""One epoch of training, timed, in the process that this module is run in.
+"""Times one epoch of training per job, in the process that runs this module.
 
-In: jobs as JSON in the first argument, each ``{"recipe", "images", "changes"}``. Out: a line of JSON
-a job on standard output: images, batch size, precision, seconds of training and the peak of memory
-of the process so far, in bytes.
+Jobs are given as JSON in the first argument, each ``{"recipe", "images", "changes"}``. One line of JSON
+per job is written to standard output: images, batch size, precision, seconds of training and the peak
+memory of the process so far, in bytes.
 """
 
 import json
@@ -13,31 +13,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks import machine
 from lenetscope import Architecture
-from lenetscope.datasets import BatchLoader, LabelledImages, Preprocess
+from lenetscope.data.dataset import LabelledImages
+from lenetscope.data.loader import BatchLoader
+from lenetscope.data.preprocess import Preprocess
 
 WARM_UP = 5
-"""Batches trained beforehand: what is set up at the first steps is not what is measured."""
+"""Batches trained beforehand, because the first steps include set-up."""
 
 
 def train_once(recipe: str, images: int, changes: dict[str, Any]) -> dict[str, Any]:
-    """Train one epoch on so many images.
+    """Train one epoch on a number of images.
 
     Args:
         recipe: name of a recipe.
-        images: how many; MNIST's training images are repeated under shifts.
+        images: how many; MNIST's training images are repeated, each copy shifted.
         changes: fields of the recipe to replace.
 
     Returns:
         ``images``, ``batch_size``, ``precision``, ``train_seconds`` and ``peak_bytes``.
     """
-    # a schedule ends after the recipe's epochs of 60,000 images: give it as many as will be done
+    # a schedule ends after the recipe's epochs of 60,000 images: there must be enough of them
     epochs = images // 60_000 + 2
     arch = Architecture.from_recipe(recipe, epochs=epochs, **changes)
     assert arch.recipe is not None
     assert arch.splits is not None
     size, preprocess = arch.recipe.batch_size, Preprocess(arch.recipe.mean, arch.recipe.std)
-    # for every number a copy, though 60,000 need none: else the smallest would look cheaper
+    # a copy for every number, though 60,000 need none: otherwise the smallest would seem cheaper
     data = repeated(arch.splits.train, images)
     few = LabelledImages(*(tensor[: WARM_UP * size] for tensor in data))
     for part in (few, data):
@@ -54,11 +57,11 @@ def train_once(recipe: str, images: int, changes: dict[str, Any]) -> dict[str, A
 
 
 def repeated(data: LabelledImages, images: int) -> LabelledImages:
-    """Return so many images: the data, then shifted copies of it, each by other whole pixels.
+    """Repeat the data, each copy shifted by a different number of whole pixels, the first by none.
 
     Args:
         data: images (N, C, H, W) uint8 and labels (N,).
-        images: how many to return; the last copy may be cut off.
+        images: how many to return; the last copy may be incomplete.
     """
     count, *shape = data.images.shape
     pixels = torch.zeros((images, *shape), dtype=torch.uint8)
@@ -72,14 +75,14 @@ def repeated(data: LabelledImages, images: int) -> LabelledImages:
 
 
 def shifts(count: int) -> list[tuple[int, int]]:
-    """Return so many different shifts (dx, dy), the shortest first, so that (0, 0) is the first."""
+    """Return different shifts (dx, dy), shortest first, beginning with (0, 0)."""
     side = range(-count, count + 1) if count < 5 else range(-5, 6)
     everything = sorted(((dx, dy) for dx in side for dy in side), key=lambda s: s[0] ** 2 + s[1] ** 2)
     return everything[:count]
 
 
 def shift_into(target: Tensor, images: Tensor, dx: int, dy: int) -> None:
-    """Write ``images`` into black ``target``, dx pixels to the right and dy down; rests fall off."""
+    """Write ``images`` into black ``target``, shifted by dx to the right and dy down, and cropped."""
     height, width = images.shape[-2:]
     rows, columns = height - abs(dy), width - abs(dx)
     top, left = max(dy, 0), max(dx, 0)
@@ -90,10 +93,10 @@ def shift_into(target: Tensor, images: Tensor, dx: int, dy: int) -> None:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has had in use (Linux and macOS).
+    """Return the peak memory of this process (Linux and macOS).
 
-    Linux starts ``ru_maxrss`` at the peak of the process that started this one; ``VmHWM`` is of this
-    process alone, and is taken where it is.
+    On Linux ``ru_maxrss`` begins with the peak of the parent process, so ``VmHWM``, which is of this
+    process alone, is used where it exists.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -107,6 +110,7 @@ def peak_bytes() -> int:
 
 
 if __name__ == "__main__":
+    machine.configure()
     for job in json.loads(sys.argv[1]):
         sys.stdout.write(json.dumps(train_once(**job)) + "\n")
         sys.stdout.flush()

@@ -1,9 +1,10 @@
-"""How fast images are classified: one at a time, and in batches.
+"""Measures how fast images are classified, one at a time and in batches.
 
-In: a seed network, trained for some steps so that its activations are those of digits, and MNIST's
-test images. Out: ``inference.json`` with every measurement, ``inference.md`` and ``inference.png``.
-Both contenders get uint8 arrays and give probabilities as arrays. They take turns in rounds, the
-other way round every second time, so that a machine that warms up or is disturbed favours neither.
+Writes ``inference.json`` with every measurement, ``inference.md`` and ``inference.png``. The network of
+the recipe ``reference`` is trained for some steps, so that its activations are realistic, and
+classifies MNIST's test images. Both contenders take uint8 arrays and return probabilities as arrays.
+They take turns in rounds, in reverse order every second time, so that changes of the machine favour
+neither.
 """
 
 import copy
@@ -19,28 +20,34 @@ import torch
 from torchvision.transforms import v2
 
 from benchmarks import machine
-from lenetscope import Architecture, plots
-from lenetscope.datasets import BatchLoader, LabelledImages, Preprocess
+from benchmarks.figures import plot_inference
+from lenetscope import Architecture
+from lenetscope.data.dataset import LabelledImages
+from lenetscope.data.loader import BatchLoader
+from lenetscope.data.preprocess import Preprocess
 from lenetscope.files import write_json, write_text
+from lenetscope.plots import style
 
 Array = npt.NDArray[Any]
 Classify = Callable[[Array], Array]
-"""Of uint8 images (N, 1, H, W): probabilities (N, K)."""
+"""Returns probabilities (N, K) of uint8 images (N, 1, H, W)."""
 
 BATCH = 1000
+"""Images per batch."""
 
 
 def main(out: Path, smoke: bool) -> None:
     """Measure, and write JSON, table and figure into ``out``.
 
     Args:
-        out: folder, made if need be.
-        smoke: do as little as shows that everything works; the numbers mean nothing then.
+        out: folder, created if necessary.
+        smoke: only check that everything works; the numbers are meaningless then.
     """
+    machine.configure()
     arch = trained(steps=20 if smoke else 300)
     assert arch.splits is not None
     test = arch.splits.test.images
-    assert isinstance(test, torch.Tensor)  # MNIST lies in memory
+    assert isinstance(test, torch.Tensor)  # MNIST is in memory
     images = test.numpy()
     rivals = contenders(arch)
     require_same_answers(rivals, images[:100])
@@ -48,7 +55,7 @@ def main(out: Path, smoke: bool) -> None:
     results: dict[str, Any] = {"machine": machine.describe(), "smoke": smoke, "batch": BATCH}
     results["rounds"] = []
     for number in range(rounds):
-        machine.tell(f"inference: round {number + 1} of {rounds}")
+        machine.log(f"inference: round {number + 1} of {rounds}")
         for name, classify in in_turn(rivals, number):
             row = {"round": number, "name": name} | measure(classify, images, single, batches)
             results["rounds"].append(row)
@@ -58,12 +65,12 @@ def main(out: Path, smoke: bool) -> None:
     write_text(out / "inference.md", report(results))
     columns = ("name", "p50_ms", "p95_ms", "batch_images_per_second")
     values = [[row[column] for row in results["summary"]] for column in columns]
-    plots.save(plots.inference(*values, batch=BATCH), out / "inference.png")
+    style.save(plot_inference(*values, batch=BATCH), out / "inference.png")
 
 
 def trained(steps: int) -> Architecture:
-    """Return a seed network after so many steps on the first training images."""
-    arch = Architecture.from_recipe("seed")
+    """Return the network of recipe reference after some steps on the first training images."""
+    arch = Architecture.from_recipe("reference")
     assert arch.splits is not None
     assert arch.recipe is not None
     size = arch.recipe.batch_size
@@ -74,7 +81,7 @@ def trained(steps: int) -> Architecture:
 
 
 def contenders(arch: Architecture) -> dict[str, Classify]:
-    """Return both ways to classify with the same weights; each has a network of its own."""
+    """Return both ways to classify with the same weights, each with its own copy of the network."""
     assert arch.recipe is not None
     transform = v2.Compose(
         [
@@ -83,27 +90,27 @@ def contenders(arch: Architecture) -> dict[str, Classify]:
             v2.Normalize(mean=list(arch.recipe.mean), std=list(arch.recipe.std)),
         ]
     )
-    # lenetscope may keep weights in another order in memory, tutorials do not
+    # lenetscope may use another memory layout for the weights, tutorials do not
     model = copy.deepcopy(arch.model).eval().to(memory_format=torch.contiguous_format)
 
     def eager(images: Array) -> Array:
         batch = torch.stack([transform(image) for image in images.transpose(0, 2, 3, 1)])
         with torch.no_grad():
-            shares: Array = torch.softmax(model(batch), dim=1).numpy()
-        return shares
+            probabilities: Array = torch.softmax(model(batch), dim=1).numpy()
+        return probabilities
 
     return {"eager PyTorch": eager, "predict_proba": arch.predict_proba}
 
 
 def require_same_answers(rivals: Mapping[str, Classify], images: Array) -> None:
-    """Raise `AssertionError` unless all give the same probabilities: else they do not do the same."""
+    """Raise `AssertionError` unless all contenders return the same probabilities."""
     first, *others = (classify(images) for classify in rivals.values())
     for other in others:
         np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-6)
 
 
 def in_turn(rivals: Mapping[str, Classify], number: int) -> list[tuple[str, Classify]]:
-    """Return the contenders in the order of a round: every second time from the last to the first."""
+    """Return the contenders in the order of a round, which is reversed every second time."""
     return list(rivals.items())[:: -1 if number % 2 else 1]
 
 
@@ -113,15 +120,15 @@ def measure(classify: Classify, images: Array, single: int, batches: int) -> dic
     Args:
         classify: the contender.
         images: (N, 1, H, W) uint8, at least `BATCH` of them.
-        single: calls with one image.
-        batches: calls with `BATCH` images.
+        single: number of calls with one image.
+        batches: number of calls with `BATCH` images.
 
     Returns:
-        ``single_ms`` and ``batch_ms``: a time in ms a call.
+        ``single_ms`` and ``batch_ms``, the time of each call in ms.
     """
     singles = [images[k % len(images)][None] for k in range(single)]
     starts = [k * BATCH % (len(images) - BATCH + 1) for k in range(batches)]
-    for _ in range(5):  # what is set up at the first calls is not what is measured
+    for _ in range(5):  # the first calls include set-up
         classify(singles[0])
     one_by_one = [_milliseconds(classify, image) for image in singles]
     classify(images[:BATCH])
@@ -136,11 +143,11 @@ def _milliseconds(classify: Classify, images: Array) -> float:
 
 
 def summary(rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """Put the rounds of one contender together.
+    """Summarise the rounds of one contender.
 
     Returns:
-        ``p50_ms`` and ``p95_ms`` over all single calls, ``p50_ms_spread`` with the lowest and the
-        highest median of a round, images a second as the median of the rounds and their spread.
+        ``p50_ms`` and ``p95_ms`` of all single calls; ``p50_ms_spread``, the lowest and the highest
+        median of a round; images per second, as the median of the rounds, and their spread.
     """
     mine = [row for row in rows if row["name"] == name]
     calls = np.concatenate([row["single_ms"] for row in mine])
@@ -185,25 +192,15 @@ def report(results: Mapping[str, Any]) -> str:
     first = rows[0]
     return (
         "# Inference\n\n"
-        + ("A smoke run: the numbers mean nothing.\n\n" if results["smoke"] else "")
+        + ("A smoke run: the numbers are meaningless.\n\n" if results["smoke"] else "")
         + machine.table(head, lines)
-        + f"\n{first['rounds']} rounds in turn, {first['single_calls']:,} calls with one image and "
-        f"{first['batch_calls']} with {BATCH:,} for each contender, on MNIST's test images. Speeds are "
-        "medians of rounds, in brackets the lowest and the highest round. Eager PyTorch transforms "
-        "image by image, as tutorials write it; `predict_proba` is given the same uint8 arrays. "
+        + f"\n{first['rounds']} interleaved rounds, {first['single_calls']:,} calls with one image and "
+        f"{first['batch_calls']} with {BATCH:,} per contender, on MNIST's test images. Speeds are "
+        "medians of rounds, with the lowest and the highest round in brackets. Eager PyTorch "
+        "transforms image by image, as in tutorials; `predict_proba` takes the same uint8 arrays. "
         f"{machine.sentence(results['machine'])}\n"
     )
 
 
 def _with_spread(value: float, spread: Sequence[float]) -> str:
     return f"{value:,.0f} ({spread[0]:,.0f} to {spread[1]:,.0f})"
-
-
-if __name__ == "__main__":
-    import argparse
-
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--smoke", action="store_true")
-    options = parser.parse_args()
-    main(options.out, options.smoke)

@@ -1,8 +1,8 @@
-"""Who is measured, and with which command.
+"""The contenders, and the command that measures each.
 
-In: a `Job`. Out: a `measure.Measurement`. A `Contender` is one of the programs in ``contenders/``,
-which keep to the protocol of `benchmarks.measure`. `Project` is this project's real command, whose
-lines of progress and run folder are translated into the same figures.
+A `Contender` is a program in ``contenders/`` that follows the protocol of `benchmarks.measure`.
+`Project` is this project's command ``lenetscope train``, whose output and run folder are converted to
+the same measurement.
 """
 
 import importlib.util
@@ -17,8 +17,8 @@ from typing import Any
 from benchmarks.measure import ENOUGH, Epoch, Measurement, MeasurementError, measure, watch
 
 ROOT = Path(__file__).resolve().parents[1]
-ORDINARY = "plain-pytorch"
-"""Whose seconds all others are compared with."""
+BASELINE = "plain-pytorch"
+"""Name of the contender that all others are compared with."""
 
 _RUN_LINE = re.compile(r"^run: ")
 _EPOCH_LINE = re.compile(r"^epoch +(\d+)/\d+ ")
@@ -27,10 +27,15 @@ _VALID = re.compile(r" valid loss \S+ +([\d.]+) %")
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done: so many epochs, or fewer if ``until`` is reached on the test images.
+    """A training to measure.
 
-    ``data`` holds MNIST/raw. ``limit`` is the number of training images, 0 for all; ``small`` then is
-    a folder of IDX files with so many.
+    Attributes:
+        data: folder that holds MNIST/raw.
+        epochs: number of epochs.
+        seed: of the training.
+        limit: number of training images, 0 for all.
+        until: test accuracy at which the training stops early.
+        small: folder of IDX files with ``limit`` training images, if there is a limit.
     """
 
     data: Path
@@ -43,10 +48,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Contender:
-    """A program of ``contenders/``.
+    """A program in ``contenders/``.
 
-    ``name`` is for ``--only``, ``title`` for tables; ``needs`` are the modules it imports, and ``cap``
-    is how many epochs it may take to reach 99 %.
+    Attributes:
+        name: for ``--only``.
+        title: for tables.
+        module: of the program.
+        needs: modules that it imports.
+        arguments: of its command line.
+        cap: maximum number of epochs to reach 99 %.
     """
 
     name: str
@@ -57,12 +67,12 @@ class Contender:
     cap: int = 15
 
     def missing(self) -> str | None:
-        """Say what is not installed, None if nothing is missing."""
+        """Return which modules are not installed, None if all are."""
         absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
         return f"not installed: {', '.join(absent)}" if absent else None
 
     def measure(self, job: Job) -> Measurement:
-        """Run it, and return what was seen."""
+        """Run and measure it."""
         command = [sys.executable, "-m", f"benchmarks.contenders.{self.module}", *self.arguments]
         command += ["--data", str(job.data), "--epochs", str(job.epochs), "--seed", str(job.seed)]
         command += ["--limit", str(job.limit)]
@@ -75,8 +85,14 @@ class Contender:
 class Project:
     """``lenetscope train`` with one of its recipes.
 
-    ``whole`` is for a recipe that is made to reach 99 %: it counts from start to end with the epochs
-    and the settings that the recipe says, not up to the first epoch that happens to be good enough.
+    Attributes:
+        name: for ``--only``.
+        title: for tables.
+        recipe: name of the recipe.
+        arguments: of the command line.
+        cap: maximum number of epochs to reach 99 %.
+        whole: whether the recipe is made to reach 99 % with all of its epochs; then the time of the
+            whole training counts, not the time to the first epoch that reaches it.
     """
 
     name: str
@@ -87,7 +103,7 @@ class Project:
     whole: bool = False
 
     def missing(self) -> str | None:
-        """Say whether the package or the recipe is missing."""
+        """Return whether the package or the recipe is missing, None if neither is."""
         found = importlib.util.find_spec("lenetscope")  # does not import it
         if found is None or found.origin is None:
             return "not installed: lenetscope"
@@ -95,7 +111,7 @@ class Project:
         return None if there else f"there is no recipe {self.recipe}"
 
     def command(self, job: Job, run: Path) -> list[str]:
-        """Return what a user would type."""
+        """Return the command line that a user would type."""
         command = [sys.executable, "-m", "lenetscope", "train", "--recipe", self.recipe]
         command += [*self.arguments, "--seed", str(job.seed), "--run-dir", str(run), "--device", "cpu"]
         if not (self.whole and job.until is not None and not job.limit):
@@ -105,7 +121,7 @@ class Project:
         return [*command, "--data-dir", str(job.data)]
 
     def measure(self, job: Job) -> Measurement:
-        """Run it, and return what was seen; stop it once ``job.until`` is on a line of an epoch."""
+        """Run and measure it; stop it once the line of an epoch shows the accuracy ``job.until``."""
         wanted = None if self.whole else job.until
 
         def listener(line: str) -> str | None:
@@ -122,16 +138,16 @@ class Project:
             scores = _rows(run / "scores.json")
         ready = next((line.at for line in watched.lines if _RUN_LINE.match(line.text)), None)
         found = ((_EPOCH_LINE.match(line.text), line.at) for line in watched.lines)
-        said = {int(match[1]): at for match, at in found if match}
-        if missing := [row["epoch"] for row in history if row["epoch"] not in said]:
+        printed = {int(match[1]): at for match, at in found if match}
+        if missing := [row["epoch"] for row in history if row["epoch"] not in printed]:
             raise MeasurementError(f"{self.name}: no line was printed for the epochs {missing}.")
         epochs = [
-            Epoch(row["train_seconds"], row["valid_accuracy"], said[row["epoch"]]) for row in history
+            Epoch(row["train_seconds"], row["valid_accuracy"], printed[row["epoch"]]) for row in history
         ]
         if not epochs:
             raise MeasurementError(f"{self.name}: the run folder has no finished epoch.")
         if self.whole:
-            # validation may be on images held out: what counts is what the run printed in the end
+            # validation may use held-out training images, so only the final test accuracy counts
             epochs = [epoch._replace(accuracy=None) for epoch in epochs]
             epochs[-1] = epochs[-1]._replace(accuracy=scores[0]["accuracy"], at=watched.seconds)
         return Measurement(
@@ -140,7 +156,7 @@ class Project:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object, or of one a line; no rows if it is not there."""
+    """Read a file of one JSON object, or of one per line; no rows if there is no file."""
     if not path.exists():
         return []
     text = path.read_text("utf-8")
@@ -148,15 +164,22 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 LINEUP: tuple[Contender | Project, ...] = (
-    Contender(ORDINARY, "plain PyTorch loop, seed network", "plain_pytorch", ("torch", "torchvision")),
+    Contender(
+        BASELINE, "plain PyTorch loop, reference network", "plain_pytorch", ("torch", "torchvision")
+    ),
     Project("fast", "lenetscope, recipe fast", "fast", whole=True),
-    Project("seed", "lenetscope, recipe seed", "seed", ("--precision", "32-true")),
-    Project("seed-bf16", "lenetscope, recipe seed, bf16-mixed", "seed", ("--precision", "bf16-mixed")),
+    Project("reference", "lenetscope, recipe reference", "reference", ("--precision", "32-true")),
+    Project(
+        "reference-bf16",
+        "lenetscope, recipe reference, bf16-mixed",
+        "reference",
+        ("--precision", "bf16-mixed"),
+    ),
     Contender(
         "official", "PyTorch's official example", "official_example", ("torch", "torchvision"), cap=14
     ),
-    Contender("lightning", "Lightning Trainer, seed network", "lightning_trainer", ("lightning",)),
-    Contender("skorch", "skorch, seed network", "skorch_net", ("skorch",)),
+    Contender("lightning", "Lightning Trainer, reference network", "lightning_trainer", ("lightning",)),
+    Contender("skorch", "skorch, reference network", "skorch_net", ("skorch",)),
     Contender(
         "keras-torch",
         "Keras on torch, its own example",
@@ -165,11 +188,11 @@ LINEUP: tuple[Contender | Project, ...] = (
         ("--backend", "torch", "--net", "own"),
     ),
     Contender(
-        "keras-torch-seed",
-        "Keras on torch, seed network",
+        "keras-torch-reference",
+        "Keras on torch, reference network",
         "keras_convnet",
         ("keras", "torch"),
-        ("--backend", "torch", "--net", "seed"),
+        ("--backend", "torch", "--net", "reference"),
     ),
     Contender(
         "keras-jax",
@@ -179,16 +202,16 @@ LINEUP: tuple[Contender | Project, ...] = (
         ("--backend", "jax", "--net", "own"),
     ),
     Contender(
-        "keras-jax-seed",
-        "Keras on JAX, seed network",
+        "keras-jax-reference",
+        "Keras on JAX, reference network",
         "keras_convnet",
         ("keras", "jax"),
-        ("--backend", "jax", "--net", "seed"),
+        ("--backend", "jax", "--net", "reference"),
     ),
     Contender("sklearn", "scikit-learn MLPClassifier", "sklearn_mlp", ("sklearn",), cap=20),
 )
 
 
 def names() -> list[str]:
-    """Return the names that ``--only`` knows."""
+    """Return the names for ``--only``."""
     return [entrant.name for entrant in LINEUP]

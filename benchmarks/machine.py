@@ -1,7 +1,4 @@
-"""What a measurement may depend on besides what is measured, and how tables are written.
-
-In: nothing. Out: plain values for JSON, and lines of Markdown.
-"""
+"""Describes and configures the machine that measurements depend on, and formats tables."""
 
 import os
 import platform
@@ -15,8 +12,24 @@ from typing import Any
 PACKAGES = ("lenetscope", "torch", "torchvision", "lightning-fabric", "numpy")
 
 
+def configure(keep_freed_memory: bool = True) -> None:
+    """Apply the process-wide settings of the command ``lenetscope``, which a library must not change.
+
+    Args:
+        keep_freed_memory: whether the allocator keeps freed memory, as it does there.
+    """
+    import torch
+
+    from lenetscope.training import machine
+
+    if (threads := machine.threads_for(0)) != torch.get_num_threads():
+        torch.set_num_threads(threads)
+    if keep_freed_memory:
+        machine.keep_freed_memory()
+
+
 def describe() -> dict[str, Any]:
-    """Return packages, processor, cores, threads, Python, system, date and command."""
+    """Return packages, processor, cores, threads, Python, system, date and command, for JSON."""
     import torch
 
     return {
@@ -32,7 +45,7 @@ def describe() -> dict[str, Any]:
 
 
 def cpu_model(file: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's name and, where Linux says them, family and model."""
+    """Return the name of the processor and, on Linux, its family and model."""
     try:
         text = file.read_text()
     except OSError:
@@ -46,14 +59,14 @@ def cpu_model(file: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may run on."""
+    """Return the number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def sentence(machine: dict[str, Any]) -> str:
-    """Return what `describe` returned as a line to stand below a table."""
+    """Return what `describe` returned as a caption of a table."""
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads; Python "
@@ -62,12 +75,12 @@ def sentence(machine: dict[str, Any]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of Markdown."""
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def tell(text: str) -> None:
-    """Write a line on standard error: how far the work has come."""
+def log(text: str) -> None:
+    """Write a line to standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()

@@ -1,15 +1,15 @@
-"""Watch a program from outside: how long it took, when it said what, how much memory it needed.
+"""Measures a program from outside: its run time, the times of its output lines and its peak memory.
 
-In: a command. Out: a `Measurement`. The program says on standard output, a JSON object a line:
+The program writes events to standard output, one JSON object per line:
 
-    {"event": "ready"}                                              imported, data at hand
+    {"event": "ready"}                                              imports done, data loaded
     {"event": "epoch", "train_seconds": 21.4, "accuracy": 0.9871}   after each epoch
 
 Other lines are ignored. All times count from just before the program is started.
 
-The peak of the memory is the kernel's own count for the process that was waited for. It begins with
-the memory of the process that starts it, so whoever measures must be small: nothing here, nor in
-what imports this, may import torch before the last measurement is done.
+The peak memory is what the kernel reports for the finished process. It begins with the memory of the
+parent process, which must therefore be small: neither this module nor one that imports it may import
+torch before the last measurement is done.
 """
 
 import dataclasses
@@ -25,18 +25,18 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 TAIL_LINES = 15
-"""How much of what a failed program wrote on standard error is repeated."""
+"""Last lines of a failed program's standard error that the error message quotes."""
 
 ENOUGH = "enough"
-"""What a listener returns to have the program stopped."""
+"""Returned by a listener to stop the program."""
 
 
 class MeasurementError(Exception):
-    """A program failed, or did not say what it should."""
+    """A program failed, or did not write the expected output."""
 
 
 class Epoch(NamedTuple):
-    """One epoch: seconds of training alone, share right of the test images, when it was said."""
+    """One epoch: seconds of training alone, test accuracy, and when it was reported, in seconds."""
 
     train_seconds: float
     accuracy: float | None
@@ -47,8 +47,13 @@ class Epoch(NamedTuple):
 class Measurement:
     """One run of one program.
 
-    ``ready_seconds`` is None if the program did not say when it was ready; ``stopped`` tells that it
-    was asked to stop when it had reached what was wanted.
+    Attributes:
+        name: of the contender.
+        seconds: of the whole process.
+        peak_mib: peak memory, in MiB.
+        ready_seconds: from the start until training could begin, None if not reported.
+        epochs: in order.
+        stopped: whether it was stopped early because it had reached the target.
     """
 
     name: str
@@ -59,18 +64,18 @@ class Measurement:
     stopped: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return plain values for JSON."""
         epochs = [epoch._asdict() for epoch in self.epochs]
         return dataclasses.asdict(self) | {"epochs": epochs}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Measurement":
-        """Return what `as_dict` was made of."""
+        """Return the measurement that `as_dict` was called on."""
         return cls(**{**values, "epochs": tuple(Epoch(**epoch) for epoch in values["epochs"])})
 
 
 class Line(NamedTuple):
-    """A line that a program wrote, and when it arrived."""
+    """When a line of a program's output arrived, in seconds, and its text."""
 
     at: float
     text: str
@@ -78,7 +83,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Watched:
-    """What was seen of a program: its lines on the stream that was watched, time and memory."""
+    """Output lines, run time, peak memory of a program, and whether it was stopped early."""
 
     lines: tuple[Line, ...]
     seconds: float
@@ -94,17 +99,17 @@ def watch(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Watched:
-    """Run a command to its end, and note when each line of one of its streams arrived.
+    """Run a command to its end, and record when each line of one of its streams arrived.
 
     Args:
         command: program and arguments.
-        stream: which of the two is watched; the other is kept for the message if the command fails.
-        listener: is given each line; when it returns `ENOUGH`, the command is sent SIGTERM.
-        cwd: where it runs.
-        env: the whole of its environment; by default this process's.
+        stream: that is watched; the other one is kept for the error message.
+        listener: is passed each line; when it returns `ENOUGH`, SIGTERM is sent to the command.
+        cwd: working directory.
+        env: the complete environment; by default that of this process.
 
     Raises:
-        MeasurementError: if the command ends with another status than 0 without having been stopped.
+        MeasurementError: if the exit status is not 0 although the command was not stopped.
     """
     lines: list[Line] = []
     stopped = False
@@ -128,7 +133,7 @@ def watch(
             raise
         finally:
             pipe.close()
-        # wait4 in the place of Popen.wait, because it alone says what this one child needed
+        # wait4 instead of Popen.wait, because only it reports the memory of this one child
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -142,10 +147,10 @@ def watch(
 def measure(
     name: str, command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> Measurement:
-    """Run a program that keeps to the protocol above.
+    """Run a program that follows the protocol above.
 
     Raises:
-        MeasurementError: if it fails, or ends without having told of an epoch.
+        MeasurementError: if it fails or reports no epoch.
     """
     watched = watch(command, cwd=cwd, env=env)
     ready: float | None = None
@@ -157,12 +162,12 @@ def measure(
         elif event.get("event") == "epoch":
             epochs.append(Epoch(event["train_seconds"], event["accuracy"], line.at))
     if not epochs:
-        raise MeasurementError(f"{' '.join(command)} ended well, but told of no epoch.")
+        raise MeasurementError(f"{' '.join(command)} ended without an error, but reported no epoch.")
     return Measurement(name, watched.seconds, watched.peak_mib, ready, tuple(epochs))
 
 
 def _event(text: str) -> dict[str, Any]:
-    """Return the JSON object of a line, an empty one if the line is something else."""
+    """Return the JSON object of a line, an empty one if the line is not one."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -175,6 +180,6 @@ def _mib(maxrss: int) -> float:
 
 
 def _complaint(command: Sequence[str], status: int, written: Sequence[str]) -> str:
-    how = f"was ended by signal {-status}" if status < 0 else f"failed with status {status}"
+    how = f"was killed by signal {-status}" if status < 0 else f"failed with status {status}"
     tail = "\n".join(f"  {line}" for line in written[-TAIL_LINES:]) or "  (nothing)"
-    return f"{' '.join(command)} {how}; the end of what it wrote on standard error:\n{tail}"
+    return f"{' '.join(command)} {how}; the end of its standard error:\n{tail}"

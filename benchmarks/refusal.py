@@ -1,14 +1,14 @@
-"""How well the reader tells digits from what it has never seen: clothing, and letters of fonts.
+"""Measures how well the reader tells digits from images it has never seen: clothing and letters.
 
-In: MNIST's test images, Fashion-MNIST's, and letters that resemble no digit in the fonts of this
-machine. Out: the area under the ROC curve of the reader's digitness, of the confidence that
-`lenetscope.read` gives to the same images as pictures, and of the largest probability of a run's
-network beside it, and how many are refused at the reader's threshold. Nothing is trained on these.
+MNIST's test images are compared with Fashion-MNIST's, and with letters that do not resemble digits, in
+the fonts of this machine. Measured are the area under the ROC curve of the reader's digitness, of the
+confidence of `lenetscope.read` in the same images and of the largest probability of a run's network,
+and how many images are refused at the reader's threshold. Nothing is trained on them.
 
     apt-get install dataset-fashion-mnist fonts-breip fonts-bwht fonts-comic-neue fonts-dancingscript
     apt-get install fonts-dkg-handwriting fonts-ecolier-court fonts-femkeklaver fonts-humor-sans
     apt-get install fonts-joscelyn fonts-kaushanscript fonts-klee fonts-kristi
-    python -m benchmarks.refusal --run runs/seed-1 --read 1000
+    python -m benchmarks.refusal --run runs/reference-1 --read 1000
 
 Fashion-MNIST: H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747.
 """
@@ -43,7 +43,7 @@ def fashion() -> Array:
 
 
 def fonts() -> list[Path]:
-    """Return the fonts of the machine, without DejaVu's, which are print."""
+    """Return the fonts of the machine, without DejaVu's, which do not resemble handwriting."""
     found = subprocess.run(
         ["fc-list", ":", "file"], check=True, capture_output=True, text=True
     ).stdout.splitlines()
@@ -52,10 +52,9 @@ def fonts() -> list[Path]:
 
 
 def letters(files: list[Path], characters: str = LETTERS) -> tuple[Array, list[str]]:
-    """Return each letter in each font as MNIST has its digits, and which letter it is.
+    """Return images of letters in all fonts, scaled and centred like MNIST's digits, and the letters.
 
-    In a box of 20x20, proportions kept, the centre of its ink at the centre of 28x28. A font in which
-    the letter is missing is left out.
+    Fonts without a letter are skipped.
     """
     images, names = [], []
     for file in files:
@@ -70,16 +69,16 @@ def letters(files: list[Path], characters: str = LETTERS) -> tuple[Array, list[s
 
 
 def framed(letter: str, font: Any) -> Array:
-    """Draw one letter into the frame of MNIST's digits."""
+    """Draw one letter, scaled to 20x20 and centred by its centre of mass in 28x28."""
     canvas = Image.new("L", (320, 320))
     ImageDraw.Draw(canvas).text((120, 100), letter, font=font, fill=255)
     ink = canvas.crop(canvas.getbbox())
     longest = max(ink.size)
     size = (max(1, round(20 * ink.width / longest)), max(1, round(20 * ink.height / longest)))
     small = np.asarray(ink.resize(size, Image.Resampling.BOX)).astype(float)
-    share = small / small.sum()
-    row = 14 - round(float((share.sum(axis=1) * (np.arange(size[1]) + 0.5)).sum()))
-    column = 14 - round(float((share.sum(axis=0) * (np.arange(size[0]) + 0.5)).sum()))
+    weights = small / small.sum()
+    row = 14 - round(float((weights.sum(axis=1) * (np.arange(size[1]) + 0.5)).sum()))
+    column = 14 - round(float((weights.sum(axis=0) * (np.arange(size[0]) + 0.5)).sum()))
     row, column = min(max(row, 0), 28 - size[1]), min(max(column, 0), 28 - size[0])
     frame = np.zeros((28, 28), np.uint8)
     frame[row : row + size[1], column : column + size[0]] = np.rint(small)
@@ -87,7 +86,7 @@ def framed(letter: str, font: Any) -> Array:
 
 
 def auroc(positive: Array, negative: Array) -> float:
-    """Return the chance that a positive scores above a negative; ties count half.
+    """Return the probability that a positive has a higher score than a negative; ties count half.
 
     >>> auroc(np.array([0.9, 0.4]), np.array([0.4, 0.1]))
     0.875
@@ -100,8 +99,10 @@ def auroc(positive: Array, negative: Array) -> float:
 def main(words: list[str] | None = None) -> int:
     """Parse, measure, and write ``refusal.json`` and ``refusal.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refusal")
-    parser.add_argument("--run", type=Path, help="folder of a run of recipe seed to compare with")
-    parser.add_argument("--read", type=int, default=1000, help="images of each for lenetscope.read")
+    parser.add_argument("--run", type=Path, help="folder of a run to compare with")
+    parser.add_argument(
+        "--read", type=int, default=1000, help="images per set for lenetscope.read, 0 for none"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args(words)
     torch.set_num_threads(1)
@@ -113,9 +114,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 def measure(run: Path | None, read_count: int) -> dict[str, Any]:
-    """Score digits and all else with the reader and with the run's network."""
+    """Score digits and other images with the reader and with the run's network."""
     from lenetscope import Architecture
-    from lenetscope.datasets.mnist import read_mnist
+    from lenetscope.data.sources.mnist import read_mnist
     from lenetscope.reading.reader import load_reader
 
     reader = load_reader()
@@ -163,7 +164,7 @@ def measure(run: Path | None, read_count: int) -> dict[str, Any]:
 
 
 def through_read(images: Array) -> tuple[Array, Array]:
-    """Return `lenetscope.read`'s confidence in each image, and whether it is rejected, (N,) each."""
+    """Return the confidence of `lenetscope.read` per image, and whether it is rejected, (N,) each."""
     from lenetscope.reading import read
 
     found = [read(image) for image in images]
@@ -174,12 +175,12 @@ def report(results: dict[str, Any]) -> str:
     """Return the tables, in Markdown."""
     rows = [[r["score"], r["against"], f"{r['n']:,}", f"{r['auroc']:.4f}"] for r in results["rows"]]
 
-    def share(count: int, n: int) -> str:
+    def percent(count: int, n: int) -> str:
         return f"{100 * count / n:.2f} % of {n:,}"
 
     refused = [
-        [name, share(results["refused"][name], n)]
-        + ([share(*results["rejected by read"][name])] if results["rejected by read"] else ["-"])
+        [name, percent(results["refused"][name], n)]
+        + ([percent(*results["rejected by read"][name])] if results["rejected by read"] else ["-"])
         for name, n in results["n"].items()
     ]
     return (

@@ -1,14 +1,13 @@
-"""From a finished run of the recipe ``reader`` to the file that ships with the package.
+"""Makes the reader that is installed with the package from a finished run of the recipe ``reader``.
 
-In: the run's folder. Out: ``src/lenetscope/reading/weights/reader.safetensors``: its weights in
-float16, the temperature and the threshold, both fitted on training images that the run held out, and
-how it does on them and on the 10,000 test images, which decide nothing.
+Writes ``src/lenetscope/reading/weights/reader.safetensors``: the weights in float16, the temperature
+and the threshold, both fitted on training images that the run held out, and the results on these and on
+the 10,000 test images, which decide nothing.
 
     lenetscope train --recipe reader --run-dir runs/reader
     python -m benchmarks.ship runs/reader
 
-``--picture FILE`` draws what such a network is trained on: digits after the augmentation, and pictures
-that are no digits.
+``--picture FILE`` draws examples of what it is trained on: augmented digits, and images of no digit.
 """
 
 import argparse
@@ -23,30 +22,30 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from lenetscope import datasets
-from lenetscope.datasets import AUGMENTATIONS
-from lenetscope.datasets.handwriting import handwriting
-from lenetscope.datasets.mnist import read_mnist
-from lenetscope.datasets.others import no_digits
+from lenetscope.data.augmentations import AUGMENTATIONS
+from lenetscope.data.sources.mnist import read_mnist
+from lenetscope.data.splits import load
 from lenetscope.evaluation.calibration import fit_temperature
 from lenetscope.evaluation.reliability import reliability
 from lenetscope.files import write_bytes
 from lenetscope.reading.reader import Judged, Reader, judged
 from lenetscope.reading.threshold import threshold_for
+from lenetscope.reading.training.handwriting import handwriting
+from lenetscope.reading.training.mnist_and_others import no_digits
 from lenetscope.runs import Run
 
-SHARE = 0.002
-"""Of true digits that may be refused; fewer than one in a hundred, as people's are harder."""
+REFUSED = 0.002
+"""Fraction of true digits that may be refused; much less than 1 %, because people's are harder."""
 
 TARGET = Path("src/lenetscope/reading/weights/reader.safetensors")
 
 
 def main(words: list[str] | None = None) -> int:
-    """Parse, fit, write, and print what was measured."""
+    """Fit, write the file, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ship", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a run of the recipe reader")
     parser.add_argument("--out", type=Path, default=TARGET)
-    parser.add_argument("--picture", type=Path, help="also draw what it is trained on")
+    parser.add_argument("--picture", type=Path, help="also draw examples of what it is trained on")
     args = parser.parse_args(words)
     if args.picture:
         picture(args.picture)
@@ -59,10 +58,10 @@ def main(words: list[str] | None = None) -> int:
 def fitted(run: Run) -> Reader:
     """Fit temperature and threshold of a run's network on the training images it held out."""
     recipe = run.recipe()
-    splits = datasets.load(recipe, run.data_dir())
+    splits = load(recipe, run.data_dir())
     run.require_same_data(splits)
     model = run.load_model()
-    for value in model.state_dict().values():  # as it will be read back
+    for value in model.state_dict().values():  # as it will be loaded
         if value.is_floating_point():
             value.copy_(value.half().float())
     none_share = float((splits.train.labels == len(splits.classes) - 1).float().mean())
@@ -74,7 +73,7 @@ def fitted(run: Run) -> Reader:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         changed = plain.logits(held_out if augment is None else augment(held_out))
-    threshold = threshold_for(judged(logits, temperature, none_share).digitness, SHARE)
+    threshold = threshold_for(judged(logits, temperature, none_share).digitness, REFUSED)
 
     def figures(logits: Tensor, labels: Tensor) -> dict[str, Any]:
         before, after = judged(logits, 1.0, none_share), judged(logits, temperature, none_share)
@@ -92,13 +91,13 @@ def fitted(run: Run) -> Reader:
 
 
 def picture(path: Path, columns: int = 20) -> None:
-    """Draw five rows of changed digits, and under them eight rows of pictures that are no digits."""
+    """Draw five rows of augmented digits and, below them, eight rows of images of no digit."""
     raw = read_mnist().train
     images, labels = torch.as_tensor(raw.images[:2000]), raw.labels[:2000]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         digits = handwriting(images[: 5 * columns])
-    others = no_digits(images, labels, share=0.02, seed=1)[:, 0]
+    others = no_digits(images, labels, fraction=0.02, seed=1)[:, 0]
     chosen = others[torch.linspace(0, len(others) - 1, 8 * columns).long()]
     gap = torch.zeros(columns, 28, 28, dtype=torch.uint8)
     tiles = torch.cat([digits[:, 0], gap, chosen]).reshape(-1, columns, 28, 28)
@@ -113,13 +112,13 @@ def picture(path: Path, columns: int = 20) -> None:
 
 
 def _digits(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Leave out what is no digit."""
+    """Return only the digits."""
     chosen = (labels < 10).nonzero()[:, 0]
     return images[chosen], labels[chosen]
 
 
 def _figures(before: Judged, after: Judged, labels: Tensor, threshold: float) -> dict[str, Any]:
-    """Return n, errors, calibration errors before and after, and how many are refused."""
+    """Return n, errors, calibration errors before and after the temperature, and refusals."""
     return {
         "n": len(labels),
         "errors": int((after.probabilities.argmax(1) != labels).sum()),

@@ -1,10 +1,11 @@
-"""What each step of reading is worth: accuracy with each of them left out.
+"""Measures what each step of reading contributes: the accuracy with each of them skipped.
 
-In: ``python -m benchmarks.steps [--count N] [--digits N] [--folder FOLDER] [--run RUN]``. Out: for each
-source what is read rightly with all steps, with none, and with each left out. Sources are the kinds of
-`benchmarks.stress`, digits of 8x8 that 43 people wrote (scikit-learn's, of E. Alpaydin and C. Kaynak,
-"Optical recognition of handwritten digits", UCI Machine Learning Repository, 1998), and those of a
-folder with a ``labels.csv`` (path, label, kind, source), if given.
+    python -m benchmarks.steps [--count N] [--digits N] [--folder FOLDER] [--run RUN]
+
+Per source, pictures are read with all steps, with none, and with one skipped at a time. Sources are the
+kinds of `benchmarks.stress`; digits of 8x8 pixels written by 43 people (scikit-learn's, of E. Alpaydin
+and C. Kaynak, "Optical recognition of handwritten digits", UCI Machine Learning Repository, 1998); and
+pictures in a folder with a ``labels.csv`` (path, label, kind, source).
 """
 
 import argparse
@@ -28,8 +29,8 @@ from lenetscope.reading.pipeline import STEPS
 from lenetscope.reading.reader import load_reader
 from lenetscope.runs import Run
 
-SURE = 0.9
-"""Confidence above which a wrong answer that is not refused does harm."""
+CONFIDENT = 0.9
+"""Confidence above which a wrong text that is not refused does harm."""
 
 Sources = dict[str, list[tuple[Any, str]]]
 
@@ -37,7 +38,7 @@ Sources = dict[str, list[tuple[Any, str]]]
 def sources(
     count: int, folder: Path | None, only: list[str], digits: int = 0, seed: int = 1
 ) -> Sources:
-    """Return pictures and what is written in them, by source."""
+    """Return pictures with the text written in them, by source."""
     found: Sources = defaultdict(list)
     if folder:
         with (folder / "labels.csv").open(newline="") as file:
@@ -57,7 +58,7 @@ def sources(
 
 
 def resized(picture: Any, judge: Judge) -> str:
-    """Answer as tutorials do: grey, 28x28, no more."""
+    """Classify a picture as tutorials do: only converted to grey and resized to 28x28."""
     image, _ = open_picture(picture)
     pixels = fit_to(torch.tensor(list(image.convert("L").tobytes()), dtype=torch.uint8).view(
         1, image.height, image.width), (28, 28))  # fmt: skip
@@ -65,7 +66,7 @@ def resized(picture: Any, judge: Judge) -> str:
 
 
 def measure(given: Sources, judge: Judge) -> dict[str, dict[str, Any]]:
-    """Read each source with all steps, with none, and with each left out; shares of right texts."""
+    """Count correct texts per source with all steps, with none, and with each step skipped."""
     result: dict[str, dict[str, Any]] = {}
     for name, rows in given.items():
         begun = time.perf_counter()
@@ -74,9 +75,9 @@ def measure(given: Sources, judge: Judge) -> dict[str, dict[str, Any]]:
         wrong = [f for f, (_, text) in zip(found, rows, strict=True) if f.text != text]
         row = {
             "n": len(rows),
-            "right": len(rows) - len(wrong),
+            "correct": len(rows) - len(wrong),
             "refused": sum(f.rejected is not None for f in found),
-            "wrong and sure": sum(f.rejected is None and f.confidence > SURE for f in wrong),
+            "wrong and confident": sum(f.rejected is None and f.confidence > CONFIDENT for f in wrong),
             "milliseconds": round(1e3 * seconds / len(rows), 1),
             "resized": sum(resized(picture, judge) == text for picture, text in rows),
         }
@@ -86,27 +87,29 @@ def measure(given: Sources, judge: Judge) -> dict[str, dict[str, Any]]:
                 for picture, text in rows
             )
         result[name] = row
-        machine.tell(f"{name}: {row}")
+        machine.log(f"{name}: {row}")
     return result
 
 
 def report(rows: dict[str, dict[str, Any]], about: dict[str, Any]) -> str:
     """Return the tables, in Markdown."""
-    heads = ["", "n", "right", "95 %", "resized", "refused", f"wrong, above {SURE:g}", "ms"]
+    heads = ["", "n", "correct, %", "95 % interval", "resized, %", "refused"]
+    heads += [f"wrong above {CONFIDENT:g}", "ms per picture"]
     first, second = [], []
     for name, row in rows.items():
         n = row["n"]
-        low, high = wilson_interval(row["right"], n)
-        shares = [f"{100 * row[key] / n:.1f}" for key in ("right", "resized")]
+        low, high = wilson_interval(row["correct"], n)
+        correct, resized = (f"{100 * row[key] / n:.1f}" for key in ("correct", "resized"))
         interval = f"{100 * low:.0f} to {100 * high:.0f}"
-        others = [str(row[key]) for key in ("refused", "wrong and sure", "milliseconds")]
-        first.append([name, str(n), shares[0], interval, shares[1], *others])
-        less = sorted((row[step] - row["right"], step) for step in STEPS if row[step] != row["right"])
-        second.append([name, ", ".join(f"{step} {100 * by / n:+.1f}" for by, step in less) or "none"])
+        others = [str(row[key]) for key in ("refused", "wrong and confident", "milliseconds")]
+        first.append([name, str(n), correct, interval, resized, *others])
+        changes = sorted((row[step] - row["correct"], step) for step in STEPS)
+        text = ", ".join(f"{step} {100 * change / n:+.1f}" for change, step in changes if change)
+        second.append([name, text or "none"])
     return (
         machine.table(heads, first)
         + "\n"
-        + machine.table(["", "points when a step is left out"], second)
+        + machine.table(["", "change in points when a step is skipped"], second)
         + f"\n{machine.sentence(about)}\n"
     )
 
@@ -114,12 +117,12 @@ def report(rows: dict[str, dict[str, Any]], about: dict[str, Any]) -> str:
 def main(words: list[str] | None = None) -> int:
     """Parse, measure, and write ``steps.json`` and ``steps.md``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.steps")
-    parser.add_argument("--count", type=int, default=25, help="pictures of each kind")
+    parser.add_argument("--count", type=int, default=25, help="pictures per kind")
     parser.add_argument("--seed", type=int, default=1, help="of these pictures")
-    parser.add_argument("--digits", type=int, default=0, help="of 8x8, 1797 at most")
-    parser.add_argument("--only", nargs="*", default=[], help=f"some of {', '.join(KINDS)}")
+    parser.add_argument("--digits", type=int, default=0, help="digits of 8x8 pixels, 1797 at most")
+    parser.add_argument("--only", nargs="*", default=[], help=f"kinds: {', '.join(KINDS)}")
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--run", type=Path, help="the run whose network to ask")
+    parser.add_argument("--run", type=Path, help="run whose network is used instead of the reader")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args(words)
     torch.set_num_threads(1)

@@ -1,8 +1,7 @@
-"""Pictures of digits such as people make, drawn from MNIST's training images.
+"""Draws pictures of digits such as people make, from MNIST's training images.
 
-In: a kind, a count and a seed. Out: pictures and what is written in them. Strokes are redrawn along the
-skeleton of a training image, with a pen of any width, on paper, boards and screens of many kinds. They
-are for measuring only; nothing is trained on them.
+Strokes are redrawn along the skeleton of a training image, with pens of any width, on paper, boards and
+screens of many kinds. The pictures are for measurements only; nothing is trained on them.
 """
 
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from lenetscope.datasets.mnist import read_mnist
+from lenetscope.data.sources.mnist import read_mnist
 
 Array = npt.NDArray[Any]
 Random = np.random.Generator
@@ -22,11 +21,11 @@ Drawing = tuple[Image.Image, str]
 
 KINDS: dict[str, Callable[["Pens", Random], Drawing]] = {}
 FINE = 8
-"""Pixels of a drawing a pixel of MNIST."""
+"""Pixels of a drawing per pixel of MNIST."""
 
 
 class Pens:
-    """MNIST's training images as paths of a pen."""
+    """MNIST's training images as pen paths."""
 
     def __init__(self) -> None:
         train = read_mnist().train
@@ -34,7 +33,7 @@ class Pens:
         self.labels = train.labels.numpy()
 
     def pick(self, random: Random) -> tuple[Array, str]:
-        """Return the distance of each pixel to the path of the pen (224, 224), and the label."""
+        """Return the distance of each pixel to a random pen path, (224, 224), and the label."""
         number = int(random.integers(len(self.labels)))
         large = Image.fromarray(self.images[number]).resize((28 * FINE,) * 2, Image.Resampling.BICUBIC)
         mask = ndimage.gaussian_filter(np.asarray(large, dtype=np.float32), 3) > 90
@@ -43,7 +42,7 @@ class Pens:
 
 
 def pictures(kind: str, count: int, seed: int, pens: Pens) -> list[Drawing]:
-    """Return pictures of one kind, with what is written in each."""
+    """Return pictures of one kind, with the text written in each."""
     random = np.random.default_rng([seed, sorted(KINDS).index(kind)])
     return [KINDS[kind](pens, random) for _ in range(count)]
 
@@ -58,7 +57,7 @@ def stroke(distance: Array, width: float, height: float) -> Array:
     """Draw a digit with a pen.
 
     Args:
-        distance: as `Pens.pick` gives it.
+        distance: to the pen path, see `Pens.pick`.
         width: of the pen, in pixels of the result.
         height: of the digit, in pixels of the result.
 
@@ -89,7 +88,7 @@ def _beyond(shape: tuple[int, ...], margin: int) -> Array:
 
 
 def place(canvas: Array, ink: Array, top: float, left: float) -> None:
-    """Put ink on a canvas, where it is the darker of the two; what lies outside is lost."""
+    """Put ink on a canvas, taking the darker of both; ink outside of the canvas is cropped."""
     top, left = round(top), round(left)
     height, width = canvas.shape
     rows = slice(max(top, 0), min(top + ink.shape[0], height))
@@ -99,7 +98,7 @@ def place(canvas: Array, ink: Array, top: float, left: float) -> None:
 
 
 def on_canvas(ink: Array, height: int, width: int, random: Random, margin: float = 0.03) -> Array:
-    """Put a digit somewhere on a canvas, within a margin."""
+    """Put a digit at a random place on a canvas, within a margin."""
     canvas = np.zeros((height, width), dtype=np.float32)
     free = (max(height - ink.shape[0], 0), max(width - ink.shape[1], 0))
     top, left = (random.uniform(margin, 1 - margin) * room for room in free)
@@ -108,7 +107,7 @@ def on_canvas(ink: Array, height: int, width: int, random: Random, margin: float
 
 
 def waves(height: int, width: int, random: Random, cells: int = 3) -> Array:
-    """Return smooth random values of about unit size, as light on a page."""
+    """Return smooth random values with a standard deviation of about 1, like light on a page."""
     coarse = random.normal(size=(cells + 1, cells + 1)).astype(np.float32)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
@@ -117,7 +116,7 @@ def photograph(
     ink: Array, random: Random, darkness: float = 0.75, uneven: float = 0.12, noise: float = 0.02,
     blur: float = 0.8, colour: bool = True, paper: Array | None = None,
 ) -> Image.Image:  # fmt: skip
-    """Return ink on paper as a camera sees it: uneven light, a tint, blur and noise."""
+    """Return ink on paper as in a photo, with uneven light, a tint, blur and noise."""
     height, width = ink.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     light = 0.8 * (1 - uneven * (x * x + y * y) * random.uniform(0, 1.5))
@@ -131,13 +130,13 @@ def photograph(
 
 
 def plain(ink: Array, dark_on_light: bool = True) -> Image.Image:
-    """Return ink as a drawing program gives it."""
+    """Return ink as a drawing program saves it."""
     return Image.fromarray(np.rint((1 - ink if dark_on_light else ink) * 255).astype(np.uint8))
 
 
 @kind
 def pencil_scan(pens: Pens, random: Random) -> Drawing:
-    """A pencil on white paper, scanned: thin and pale, with grain."""
+    """A pencil on white paper, scanned: thin, pale and grainy."""
     path, label = pens.pick(random)
     tall = random.uniform(80, 300)
     ink = on_canvas(stroke(path, random.uniform(2, 5), tall), 400, 400, random)
@@ -155,7 +154,7 @@ def ballpoint_photo(pens: Pens, random: Random) -> Drawing:
 
 @kind
 def ruled_paper(pens: Pens, random: Random) -> Drawing:
-    """A pen on lined or squared paper, the lines fainter than the ink or as dark, slightly turned."""
+    """A pen on lined or squared paper, slightly rotated, with lines paler than the ink or as dark."""
     path, label = pens.pick(random)
     height, width = 420, 500
     tall = random.uniform(100, 300)
@@ -170,7 +169,7 @@ def ruled_paper(pens: Pens, random: Random) -> Drawing:
 
 @kind
 def shadow(pens: Pens, random: Random) -> Drawing:
-    """The shadow of a hand across the paper, sharp or soft."""
+    """A sharp or soft shadow across the paper."""
     path, label = pens.pick(random)
     height, width = 400, 500
     ink = on_canvas(
@@ -185,7 +184,7 @@ def shadow(pens: Pens, random: Random) -> Drawing:
 
 @kind
 def table_and_thumb(pens: Pens, random: Random) -> Drawing:
-    """A sheet on a dark table, or something dark in a corner."""
+    """A sheet on a dark table, or a dark object in a corner."""
     path, label = pens.pick(random)
     height, width = 450, 450
     ink = on_canvas(
@@ -228,7 +227,7 @@ def speck_on_canvas(pens: Pens, random: Random) -> Drawing:
 
 @kind
 def one_pixel_28(pens: Pens, random: Random) -> Drawing:
-    """28x28, drawn with a pencil of one hard pixel, anywhere."""
+    """28x28, drawn with a hard pencil one pixel wide, anywhere."""
     path, label = pens.pick(random)
     ink = stroke(path, 1.0, random.uniform(12, 25)) > 0.5
     canvas = on_canvas(ink.astype(np.float32)[1:-1, 1:-1], 28, 28, random)
@@ -237,7 +236,7 @@ def one_pixel_28(pens: Pens, random: Random) -> Drawing:
 
 @kind
 def paint_program(pens: Pens, random: Random) -> Drawing:
-    """A drawing program's canvas with a mouse, any pen, either polarity."""
+    """The canvas of a drawing program, with any pen and either polarity."""
     path, label = pens.pick(random)
     side = int(random.choice([64, 140, 200, 280, 400, 512]))
     tall = side * random.uniform(0.3, 0.9)
@@ -273,7 +272,7 @@ def dust(pens: Pens, random: Random) -> Drawing:
 
 @kind
 def broken_stroke(pens: Pens, random: Random) -> Drawing:
-    """A pen that fails here and there."""
+    """A pen that skips in places."""
     path, label = pens.pick(random)
     ink = stroke(path, random.uniform(4, 10), random.uniform(120, 260))
     for _ in range(int(random.integers(1, 4))):
@@ -305,7 +304,7 @@ def at_the_edge(pens: Pens, random: Random) -> Drawing:
 
 @kind
 def slanted(pens: Pens, random: Random) -> Drawing:
-    """Strongly slanted, or turned a little."""
+    """Strongly slanted."""
     path, label = pens.pick(random)
     ink = stroke(path, random.uniform(5, 14), 180)
     ink = np.pad(ink, 90)
@@ -318,7 +317,7 @@ def slanted(pens: Pens, random: Random) -> Drawing:
 
 @kind
 def usps_like(pens: Pens, random: Random) -> Drawing:
-    """16x16, the digit filling the frame, proportions not kept."""
+    """16x16, the digit stretched to fill the frame."""
     path, label = pens.pick(random)
     ink = stroke(path, random.uniform(10, 24), 128)
     ink = ink[ink.max(1) > 0.3][:, ink.max(0) > 0.3]
@@ -332,7 +331,7 @@ def _number(
     pens: Pens, random: Random, count: int, tall: float, pen: float, gap: tuple[float, float],
     jitter: float = 0.06,
 ) -> tuple[Array, str]:  # fmt: skip
-    """Return digits in a row, with gaps as shares of their height; negative ones touch."""
+    """Return digits in a row, with gaps as fractions of their height; if negative, they touch."""
     canvas = np.zeros((int(tall * 1.8), int(tall * 1.6 * count + tall)), dtype=np.float32)
     left, text = 0.3 * tall, ""
     for _ in range(count):
@@ -341,7 +340,7 @@ def _number(
         ink = ink[ink.max(1) > 0.3][:, ink.max(0) > 0.3]
         top = (canvas.shape[0] - ink.shape[0]) / 2 + tall * jitter * random.normal()
         if text and gap[0] < 0:
-            # move left until the inks meet
+            # move left until the ink touches
             while left > 0 and not (_under(canvas, ink, top, left) > 0.5).sum() > pen:
                 left -= 1
         place(canvas, ink, top, left)
@@ -359,7 +358,7 @@ def _under(canvas: Array, ink: Array, top: float, left: float) -> Array:
 
 @kind
 def number_row(pens: Pens, random: Random) -> Drawing:
-    """Two to six digits in a row, by marker or pen, under a webcam."""
+    """Two to six digits in a row, by marker or pen, photographed by a webcam."""
     count, tall = int(random.integers(2, 7)), random.uniform(50, 100)
     ink, text = _number(pens, random, count, tall, random.uniform(2.5, 8), (0.12, 0.7))
     height, width = max(480, ink.shape[0]), max(640, ink.shape[1])
@@ -368,7 +367,7 @@ def number_row(pens: Pens, random: Random) -> Drawing:
 
 @kind
 def number_uphill(pens: Pens, random: Random) -> Drawing:
-    """Three to six digits along a line that runs up or down."""
+    """Three to six digits along a line that rises or falls."""
     count, tall = int(random.integers(3, 7)), random.uniform(50, 80)
     ink, text = _number(pens, random, count, tall, random.uniform(2.5, 7), (0.15, 0.5))
     angle = random.choice([-1, 1]) * random.uniform(8, 35)

@@ -1,7 +1,7 @@
-"""From single measurements to the table that the documentation shows.
+"""Summarises measurements as the table of the documentation, with one row per contender.
 
-In: `Record`s. Out: a `Row` a contender, and the table as Markdown. Ratios are taken within one turn of
-all contenders, where they met the same state of the machine; median and span are of these ratios.
+Ratios are computed within one repeat of all contenders, while the state of the machine is similar;
+median and spread are those of these ratios.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Record:
-    """A measurement: of what ``kind`` ("epoch" or "to-99"), in which repeat; an error if it failed."""
+    """A measurement of a ``kind``, "epoch" or "to-99", in one repeat; with an error if it failed."""
 
     kind: str
     repeat: int
@@ -26,18 +26,25 @@ class Record:
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return plain values for JSON."""
         found = self.measurement.as_dict() if self.measurement else None
         return {**vars(self), "measurement": found}
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the table says of one contender; None where nothing was measured.
+    """One row of the table; None where nothing was measured.
 
-    ``ratio`` is median, smallest and largest of seconds an epoch over those of the ordinary way.
-    ``train_to_target`` and ``whole_to_target`` are None if the target was missed in any repeat;
-    ``best`` then is the highest share that was reached.
+    Attributes:
+        name: of the contender.
+        seconds: per epoch.
+        ratio: median, minimum and maximum of its seconds per epoch over those of the baseline.
+        train_to_target: seconds of training, None if the target was missed in any repeat.
+        whole_to_target: seconds of the whole process, None if the target was missed in any repeat.
+        best: highest accuracy reached.
+        ready: seconds of start-up.
+        peak_mib: peak memory, in MiB.
+        note: error message if a measurement failed.
     """
 
     name: str
@@ -52,13 +59,13 @@ class Row:
 
 
 def epoch_seconds(measurement: Measurement) -> float:
-    """Return the median seconds of an epoch, the first left out: it also pays for warming up."""
+    """Return the median seconds of an epoch without the first one, which includes the warm-up."""
     later = measurement.epochs[1:] or measurement.epochs
     return median(epoch.train_seconds for epoch in later)
 
 
 def to_target(measurement: Measurement, target: float = TARGET) -> tuple[float, float] | None:
-    """Return seconds of training, and since the start, up to the epoch that reached the target."""
+    """Return seconds of training and of the process up to the epoch that reached the target."""
     trained = 0.0
     for epoch in measurement.epochs:
         trained += epoch.train_seconds
@@ -67,32 +74,32 @@ def to_target(measurement: Measurement, target: float = TARGET) -> tuple[float, 
     return None
 
 
-def summarize(records: Sequence[Record], names: Sequence[str], ordinary: str) -> list[Row]:
-    """Return a row for each name, from all that was measured so far."""
+def summarize(records: Sequence[Record], names: Sequence[str], baseline: str) -> list[Row]:
+    """Return one row per name, from all measurements so far."""
     seconds = {
         (record.name, (record.kind, record.repeat)): epoch_seconds(record.measurement)
         for record in records
         if record.measurement and (record.kind == "epoch" or len(record.measurement.epochs) > 1)
     }
-    return [_row(name, records, seconds, ordinary) for name in names]
+    return [_row(name, records, seconds, baseline) for name in names]
 
 
 def _row(
     name: str,
     records: Sequence[Record],
     seconds: Mapping[tuple[str, tuple[str, int]], float],
-    ordinary: str,
+    baseline: str,
 ) -> Row:
     mine = [record for record in records if record.name == name]
     epochs = [r.measurement for r in mine if r.kind == "epoch" and r.measurement]
     longer = [r.measurement for r in mine if r.kind == "to-99" and r.measurement]
     own = {turn: value for (each, turn), value in seconds.items() if each == name}
     ratios = [
-        value / seconds[ordinary, turn] for turn, value in own.items() if (ordinary, turn) in seconds
+        value / seconds[baseline, turn] for turn, value in own.items() if (baseline, turn) in seconds
     ]
     reached = [found for m in longer if (found := to_target(m))]
     always = bool(longer) and len(reached) == len(longer)
-    shares = [epoch.accuracy for m in longer for epoch in m.epochs if epoch.accuracy is not None]
+    accuracies = [epoch.accuracy for m in longer for epoch in m.epochs if epoch.accuracy is not None]
     ready = [m.ready_seconds for m in (epochs or longer) if m.ready_seconds is not None]
     return Row(
         name=name,
@@ -100,7 +107,7 @@ def _row(
         ratio=(median(ratios), min(ratios), max(ratios)) if ratios else None,
         train_to_target=median(trained for trained, _ in reached) if always else None,
         whole_to_target=median(whole for _, whole in reached) if always else None,
-        best=max(shares, default=None),
+        best=max(accuracies, default=None),
         ready=median(ready) if ready else None,
         peak_mib=max((m.peak_mib for m in epochs + longer), default=None),
         note=next((record.error for record in mine if record.error), None),
@@ -110,7 +117,7 @@ def _row(
 def markdown(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
     """Return the table."""
     lines = [
-        "| contender | seconds an epoch | ratio to the ordinary way (spread) | training to 99 % "
+        "| contender | seconds per epoch | ratio to plain PyTorch (spread) | training to 99 % "
         "| whole process to 99 % | start-up | peak MiB |",
         "|---|---|---|---|---|---|---|",
     ]

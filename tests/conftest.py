@@ -9,6 +9,7 @@ import venv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from hypothesis import settings
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lenetscope import Architecture
+if TYPE_CHECKING:
+    from lenetscope import Architecture
 
 # a module of helpers, not of tests: collected, it would register its dataset twice
 collect_ignore = ["report_runs.py"]
@@ -104,8 +106,10 @@ def loaders(digits: tuple[torch.Tensor, torch.Tensor]) -> tuple[DataLoader, Data
 
 
 @pytest.fixture
-def make_arch(loaders: tuple[DataLoader, DataLoader]) -> Callable[..., Architecture]:
+def make_arch(loaders: tuple[DataLoader, DataLoader]) -> "Callable[..., Architecture]":
     """Return a function that makes the same small training each time it is called."""
+
+    from lenetscope import Architecture
 
     def make(lr: float = 0.05, dropout: float = 0.3, **options: object) -> Architecture:
         torch.manual_seed(3)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from lenetscope import Architecture
-from lenetscope.datasets import DATASETS, LabelledImages, RawDataset
+from lenetscope.data.dataset import LabelledImages, RawDataset
+from lenetscope.data.sources import DATASETS
 from lenetscope.models import MODELS
 from lenetscope.runs import Run, RunWriter
 
@@ -18,7 +19,7 @@ LONG = "an eastern long-legged something of the second kind"
 
 @DATASETS.register("strange")
 def strange(_folder: Path | None) -> RawDataset:
-    """26 classes of colour images that are not square, with names that a page could stumble over."""
+    """26 classes of colour images that are not square, with names that could break a page."""
 
     def part(count: int, seed: int) -> LabelledImages:
         generator = torch.Generator().manual_seed(seed)
@@ -34,7 +35,7 @@ def strange(_folder: Path | None) -> RawDataset:
 
 @MODELS.register("branched")
 class Branched(nn.Module):
-    """A network with a way around its second convolution."""
+    """A network with a shortcut around its second convolution."""
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int, dropout: float = 0.5) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class Branched(nn.Module):
 def make_run(path: Path, data_dir: Path | None, **overrides: Any) -> Run:
     """Train a recipe into a folder, as the command line does."""
     settings = {"epochs": 1, "batch_size": 16, "threads": 1, "device": "cpu"} | overrides
-    arch = Architecture.from_recipe("seed", data_dir=data_dir, **settings)
+    arch = Architecture.from_recipe("reference", data_dir=data_dir, **settings)
     run = arch.start_run(path, data_dir=data_dir)
     arch.train(settings["epochs"], callbacks=[RunWriter(run)], progress=False)
     run.save_scores(arch.evaluate())
@@ -62,7 +63,7 @@ def make_run(path: Path, data_dir: Path | None, **overrides: Any) -> Run:
 
 
 def until(page: Any, expression: str, seconds: float = 20) -> None:
-    """Wait until an expression is true; Playwright's own waiting is forbidden by the page's policy."""
+    """Wait until an expression is true; the page's policy forbids Playwright's own way of waiting."""
     end = time.monotonic() + seconds
     while not page.evaluate(expression):
         assert time.monotonic() < end, expression

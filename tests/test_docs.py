@@ -77,7 +77,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_command_has_its_page() -> None:
-    from lenetscope.cli import app
+    from lenetscope.cli.app import app
 
     commands = {name for name in app if not name.startswith("-")}
     assert commands <= {page.stem for page in (ROOT / "docs").glob("*.md")}

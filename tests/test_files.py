@@ -1,4 +1,4 @@
-"""Whole or not at all: on a full disk, a read-only folder, over an existing file."""
+"""Files are written completely or not at all: on a full disk, and over an existing file."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from lenetscope.errors import StorageError
 from lenetscope.files import write_bytes, write_json, write_text
 
 
-def test_what_is_written_is_read_back_and_no_temporary_file_stays(tmp_path: Path) -> None:
+def test_what_is_written_is_read_back_and_no_temporary_file_is_left(tmp_path: Path) -> None:
     write_text(tmp_path / "new" / "a.txt", "grüß")
     write_text(tmp_path / "new" / "a.txt", "again")
     write_json(tmp_path / "new" / "b.json", {"x": [1]})
@@ -38,8 +38,9 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch,
     assert os.listdir(tmp_path) == ["a"]  # noqa: PTH208
 
 
-def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
-    """A real refusal by the system: the process may write files of 1,000 bytes at most."""
+@pytest.mark.slow
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """The operating system itself refuses: the process may write files of 1,000 bytes at most."""
     code = (
         "import pathlib, sys; from lenetscope.files import write_bytes\n"
         "try: write_bytes(pathlib.Path(sys.argv[1]), bytes(5000))\n"

@@ -1,9 +1,13 @@
+"""Registries: filled by decorators or by a package, and what the package itself registers."""
+
+import sys
+from pathlib import Path
+
 import pytest
 
-from lenetscope.datasets import AUGMENTATIONS, DATASETS
+from lenetscope.data.augmentations import AUGMENTATIONS
+from lenetscope.data.sources import DATASETS
 from lenetscope.errors import RecipeError, UsageError
-from lenetscope.insight import METHODS
-from lenetscope.inspection import QUESTIONS
 from lenetscope.models import MODELS
 from lenetscope.registry import Registry
 from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES
@@ -14,27 +18,50 @@ def test_what_is_registered_is_found_and_cannot_be_registered_twice() -> None:
     registry.register("one")(1)
     assert registry.get("one") == 1
     assert registry.names() == ["one"]
-    with pytest.raises(UsageError, match="there is a number 'one' already"):
+    with pytest.raises(UsageError, match="there is already a number 'one'"):
         registry.register("one")(2)
-    with pytest.raises(RecipeError, match="unknown number 'won'; did you mean 'one'"):
+    with pytest.raises(UsageError, match="unknown number 'won'; did you mean 'one'") as caught:
         registry.get("won")
+    assert not isinstance(caught.value, RecipeError)
+
+
+def test_a_file_of_a_package_registers_its_name_when_it_is_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, elsewhere = tmp_path / "shapes", tmp_path / "elsewhere.py"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from lenetscope.registry import Registry\nSHAPES = Registry('shape', __name__)\n"
+        "SHAPES.defer('far', 'elsewhere')\n"
+    )
+    line = "from shapes import SHAPES\nSHAPES.register({0!r})({0!r}.upper())\n"
+    (package / "round_square.py").write_text(line.format("round-square"))
+    (package / "_helpers.py").write_text("raise AssertionError")
+    elsewhere.write_text(line.format("far"))
+    monkeypatch.syspath_prepend(tmp_path)
+    from shapes import SHAPES
+
+    assert SHAPES.names() == ["far", "round-square"]
+    assert not {"shapes.round_square", "elsewhere"} & set(sys.modules)
+    assert [SHAPES.get(name) for name in SHAPES.names()] == ["FAR", "ROUND-SQUARE"]
+    with pytest.raises(UsageError, match="Known: 'far' or 'round-square'"):
+        SHAPES.get("helpers")
+    (package / "cube.py").write_text("")
+    with pytest.raises(UsageError, match="shapes.cube registers no shape 'cube'"):
+        SHAPES.get("cube")
 
 
 def shipped(registry: Registry) -> list[str]:
-    """The names that the package itself files, not those of other tests."""
-    ours = {name: registry.get(name) for name in registry.names()}
-    return [n for n, e in ours.items() if e is None or e.__module__.startswith("lenetscope.")]
+    """The names that the package itself registers, not those of other tests."""
+    entries = {name: registry.get(name) for name in registry.names()}
+    functions = {name: getattr(entry, "func", entry) for name, entry in entries.items()}
+    return [n for n, f in functions.items() if f is None or f.__module__.startswith("lenetscope.")]
 
 
-def test_all_registries() -> None:
-    assert shipped(AUGMENTATIONS) == ["none", "shift", "affine", "handwriting"]
-    assert shipped(DATASETS) == ["mnist", "idx", "mnist-and-others"]
-    assert shipped(MODELS) == ["lenet", "lean", "mlp", "reader"]
+def test_what_the_package_registers() -> None:
+    assert shipped(AUGMENTATIONS) == ["affine", "handwriting", "none", "shift"]
+    assert shipped(DATASETS) == ["idx", "mnist", "mnist-and-others"]
+    assert shipped(MODELS) == ["lean", "lenet", "mlp", "reader"]
     assert shipped(LOSSES) == ["cross-entropy"]
-    assert shipped(OPTIMIZERS) == ["sgd", "adam", "adamw"]
+    assert shipped(OPTIMIZERS) == ["adam", "adamw", "sgd"]
     assert shipped(SCHEDULES) == ["constant", "cosine", "one-cycle", "two-cycles"]
-    assert METHODS.names() == ["saliency", "integrated-gradients", "grad-cam", "occlusion"]
-    assert QUESTIONS.names() == [
-        "confusion", "mistakes", "calibration", "attribution", "embedding", "filters", "maps",
-        "activations", "excitation", "preference", "ablation", "curves", "health", "time",
-    ]  # fmt: skip

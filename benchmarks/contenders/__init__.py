@@ -1,4 +1,4 @@
-"""One program a contender: the same task, as the documentation of each library would solve it.
+"""One program per contender: the same task, solved as in the documentation of each library.
 
-Each runs alone: ``python -m benchmarks.contenders.plain_pytorch --data DIR --epochs 1``.
+Each can be run alone: ``python -m benchmarks.contenders.plain_pytorch --data DIR --epochs 1``.
 """

@@ -1,7 +1,7 @@
-"""What all contenders share, so that each reads as the tutorial it stands for.
+"""What all contenders share, so that each reads like the tutorial it represents.
 
-In: the arguments of a contender. Out: the two events that `benchmarks.measure` waits for. Nothing heavy
-is imported here, because a contender without torch must not pay for torch.
+Parses their arguments, and writes the two events that `benchmarks.measure` expects. Nothing heavy is
+imported here, because a contender without torch must not pay for it.
 """
 
 import argparse
@@ -21,46 +21,47 @@ def arguments(description: str | None, **extra: list[str]) -> argparse.Namespace
     parser.add_argument("--data", type=Path, required=True, help="folder that holds MNIST/raw")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=int, default=0, help="training images; 0: all")
-    parser.add_argument("--until", type=float, default=2.0, help="stop at this share right of the test")
+    parser.add_argument("--limit", type=int, default=0, help="training images, 0 for all")
+    parser.add_argument("--until", type=float, default=2.0, help="test accuracy to stop at")
     for name, choices in extra.items():
         parser.add_argument(f"--{name}", choices=choices, default=choices[0])
     return parser.parse_args()
 
 
-def say_ready() -> None:
-    """Tell that everything is imported, and the data are at hand."""
+def report_ready() -> None:
+    """Report that everything is imported, and the data are loaded."""
     print(json.dumps({"event": "ready"}), flush=True)
 
 
-def say_epoch(train_seconds: float, accuracy: float) -> float:
-    """Tell of an epoch: seconds of its training alone, and the share right of the test images.
+def report_epoch(train_seconds: float, accuracy: float) -> float:
+    """Report an epoch: seconds of its training alone, and the test accuracy.
 
     Returns:
-        The share, rounded: some libraries count it in float32, where 0.99 is a little less than 0.99.
+        The accuracy, rounded: some libraries compute it in float32, where 0.99 is slightly less.
     """
-    share = round(float(accuracy), 6)
-    print(json.dumps({"event": "epoch", "train_seconds": train_seconds, "accuracy": share}), flush=True)
-    return share
+    rounded = round(float(accuracy), 6)
+    event = {"event": "epoch", "train_seconds": train_seconds, "accuracy": rounded}
+    print(json.dumps(event), flush=True)
+    return rounded
 
 
-def share_right(model: "torch.nn.Module", loader: "DataLoader[Any]") -> float:
-    """Return the share of images whose highest output is that of their label."""
+def accuracy_of(model: "torch.nn.Module", loader: "DataLoader[Any]") -> float:
+    """Return the fraction of images whose highest output is that of their label."""
     import torch
 
     model.eval()
-    right = total = 0
+    correct = total = 0
     with torch.no_grad():
         for images, labels in loader:
-            right += int((model(images).argmax(dim=1) == labels).sum())
+            correct += int((model(images).argmax(dim=1) == labels).sum())
             total += len(labels)
-    return right / total
+    return correct / total
 
 
 def as_arrays(root: Path, limit: int) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Return (x_train, y_train), (x_test, y_test), as ``keras.datasets.mnist.load_data`` does.
 
-    Images are (N, 28, 28) and labels (N,), all uint8; of the training images the first ``limit``.
+    Images are (N, 28, 28) and labels (N,), all uint8; only the first ``limit`` training images.
     """
     folder = root / "MNIST" / "raw"
     x_train, y_train = (_idx(folder / f"train-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
@@ -69,7 +70,7 @@ def as_arrays(root: Path, limit: int) -> tuple[tuple[Any, Any], tuple[Any, Any]]
 
 
 def _idx(path: Path) -> "np.ndarray":
-    """Read an IDX file of unsigned bytes: two zeros, 8, the number of sides, the sides, the bytes."""
+    """Read an IDX file of uint8: two zeros, 8, the number of dimensions, the dimensions, the data."""
     import numpy as np
 
     content = path.read_bytes()

@@ -1,27 +1,27 @@
-"""Keras 3 on a backend of choice: its own MNIST example, or network and settings of the seed recipe.
+"""Keras 3 on either backend: its own MNIST example, or the network and settings of `plain_pytorch`.
 
-In: MNIST's files. Out: the events of `common`. ``--net own`` is the network of Keras's "Simple MNIST
-convnet" (34,826 parameters, Adam, batches of 128). That example holds a tenth of the training images
-out; here it trains on all and is tested after each epoch, as the other contenders are. ``--net seed``
-is the network of `plain_pytorch`; the initial weights are drawn as Keras draws them.
+``--net own`` is the network of Keras's "Simple MNIST convnet" (34,826 parameters, Adam, batches of
+128). That example holds out a tenth of the training images; here it trains on all and is tested after
+each epoch, like the other contenders. ``--net reference`` is the network of the recipe ``reference``,
+with the default initial weights of Keras.
 """
 
 import os
 import time
 from typing import Any
 
-from benchmarks.contenders.common import arguments, as_arrays, say_epoch, say_ready
+from benchmarks.contenders.common import arguments, as_arrays, report_epoch, report_ready
 
 if __name__ == "__main__":
-    args = arguments(__doc__, backend=["torch", "jax"], net=["own", "seed"])
+    args = arguments(__doc__, backend=["torch", "jax"], net=["own", "reference"])
     os.environ["KERAS_BACKEND"] = args.backend  # Keras reads it once, when it is imported
 
 import keras
 from keras import layers
 
 
-class Tell(keras.callbacks.Callback):
-    """Say how long the training of each epoch took and what it reached; stop when that is enough."""
+class Report(keras.callbacks.Callback):
+    """Report training time and accuracy of each epoch, and stop at the target accuracy."""
 
     def __init__(self, until: float) -> None:
         super().__init__()
@@ -29,17 +29,17 @@ class Tell(keras.callbacks.Callback):
         self.started = self.train_seconds = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Take the time."""
+        """Start timing."""
         self.started = time.perf_counter()
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Take the time again: Keras validates before it calls an epoch ended."""
+        """Stop timing: Keras validates before the end of an epoch."""
         self.train_seconds = time.perf_counter() - self.started
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Say so."""
+        """Report the epoch."""
         assert logs is not None
-        self.model.stop_training = say_epoch(self.train_seconds, logs["val_accuracy"]) >= self.until
+        self.model.stop_training = report_epoch(self.train_seconds, logs["val_accuracy"]) >= self.until
 
 
 def own_network() -> Any:
@@ -60,8 +60,8 @@ def own_network() -> Any:
     return model
 
 
-def seed_network() -> Any:
-    """Return the network of the seed recipe, compiled."""
+def reference_network() -> Any:
+    """Return the network of the recipe ``reference``, compiled."""
     model = keras.Sequential(
         [
             keras.Input(shape=(28, 28, 1)),
@@ -91,19 +91,19 @@ def main() -> None:
     x_test = x_test[..., None].astype("float32") / 255
     y_train = keras.utils.to_categorical(y_train, 10)
     y_test = keras.utils.to_categorical(y_test, 10)
-    if args.net == "seed":
+    if args.net == "reference":
         x_train, x_test = (x_train - 0.5) / 0.5, (x_test - 0.5) / 0.5
-        model, batch_size = seed_network(), 64
+        model, batch_size = reference_network(), 64
     else:
         model, batch_size = own_network(), 128
-    say_ready()
+    report_ready()
     model.fit(
         x_train,
         y_train,
         batch_size=batch_size,
         epochs=args.epochs,
         validation_data=(x_test, y_test),
-        callbacks=[Tell(args.until)],
+        callbacks=[Report(args.until)],
         verbose=0,
     )
 

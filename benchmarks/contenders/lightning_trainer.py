@@ -1,8 +1,8 @@
 """Lightning's Trainer, with the network, data and settings of `plain_pytorch`.
 
-In: MNIST as torchvision keeps it. Out: the events of `common`. Lightning's logger, checkpoints,
-progress bar and summary are off: they are extras that cost time, and the other loops have none of them.
-All the rest is as the Trainer comes, its check of two validation batches beforehand included.
+Lightning's logger, checkpoints, progress bar and summary are off: they cost time, and the other loops
+have none of them. All other options are the Trainer's defaults, including its check of two validation
+batches before training.
 """
 
 import time
@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import v2
 
-from benchmarks.contenders.common import arguments, say_epoch, say_ready
+from benchmarks.contenders.common import arguments, report_epoch, report_ready
 
 
 class Classifier(L.LightningModule):
-    """The seed network, its loss and its optimizer."""
+    """The network of recipe ``reference``, its loss and its optimizer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,34 +42,34 @@ class Classifier(L.LightningModule):
         return nn.functional.cross_entropy(self.network(images), labels)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _number: int) -> None:
-        """Log the share right, which Lightning averages by the sizes of the batches."""
+        """Log the accuracy, of which Lightning takes the mean weighted by batch size."""
         images, labels = batch
-        right = self.network(images).argmax(dim=1) == labels
-        self.log("accuracy", right.float().mean(), batch_size=len(labels))
+        correct = self.network(images).argmax(dim=1) == labels
+        self.log("accuracy", correct.float().mean(), batch_size=len(labels))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer."""
         return torch.optim.SGD(self.parameters(), lr=0.01, momentum=0.9)
 
 
-class Tell(L.Callback):
-    """Say how long the training of each epoch took and what it reached; stop when that is enough."""
+class Report(L.Callback):
+    """Report training time and accuracy of each epoch, and stop at the target accuracy."""
 
     def __init__(self, until: float) -> None:
         self.until = until
         self.started = self.train_seconds = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take the time."""
+        """Start timing."""
         self.started = time.perf_counter()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take the time again: Lightning validates before it calls an epoch ended."""
+        """Stop timing: Lightning validates before the end of an epoch."""
         self.train_seconds = time.perf_counter() - self.started
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say so."""
-        accuracy = say_epoch(self.train_seconds, float(trainer.callback_metrics["accuracy"]))
+        """Report the epoch."""
+        accuracy = report_epoch(self.train_seconds, float(trainer.callback_metrics["accuracy"]))
         trainer.should_stop = accuracy >= self.until
 
 
@@ -90,14 +90,14 @@ def main() -> None:
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=args.epochs,
-        callbacks=[Tell(args.until)],
+        callbacks=[Report(args.until)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
     model = Classifier()
-    say_ready()
+    report_ready()
     trainer.fit(model, train_loader, test_loader)
 
 

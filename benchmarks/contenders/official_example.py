@@ -1,8 +1,8 @@
-"""PyTorch's official MNIST example: its network and settings, told in other words.
+"""PyTorch's official MNIST example: its network and settings, in code of this project.
 
-In: MNIST as torchvision keeps it. Out: the events of `common`. After ``mnist/main.py`` of
-github.com/pytorch/examples: Adadelta at 1.0, which falls by 0.7 after each epoch, batches of 64, 14
-epochs. As there, nothing is shuffled on a CPU: the example shuffles on an accelerator alone.
+After ``mnist/main.py`` of github.com/pytorch/examples: Adadelta with a rate of 1.0 that is multiplied
+by 0.7 after each epoch, batches of 64, 14 epochs. As there, the images are not shuffled on a CPU: the
+example shuffles only on an accelerator.
 """
 
 import time
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import MNIST
 
-from benchmarks.contenders.common import arguments, say_epoch, say_ready, share_right
+from benchmarks.contenders.common import accuracy_of, arguments, report_epoch, report_ready
 
 
 class Net(nn.Module):
@@ -50,7 +50,7 @@ def main() -> None:
     model = Net()
     optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
-    say_ready()
+    report_ready()
 
     for _ in range(args.epochs):
         started = time.perf_counter()
@@ -62,7 +62,7 @@ def main() -> None:
             optimizer.step()
         train_seconds = time.perf_counter() - started
 
-        accuracy = say_epoch(train_seconds, share_right(model, test_loader))
+        accuracy = report_epoch(train_seconds, accuracy_of(model, test_loader))
         if accuracy >= args.until:
             break
         schedule.step()

@@ -1,7 +1,7 @@
-"""The ordinary way: PyTorch's own tutorial loop, with the network and settings of the seed recipe.
+"""The baseline: the loop of PyTorch's tutorials, with the network and settings of recipe ``reference``.
 
-In: MNIST as torchvision keeps it. Out: the events of `common`. Images are decoded and transformed one
-by one by torchvision and collated by a DataLoader, as the tutorials of PyTorch do.
+torchvision decodes and transforms the images one by one, and a DataLoader collates them, as in
+PyTorch's tutorials.
 """
 
 import time
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import v2
 
-from benchmarks.contenders.common import arguments, say_epoch, say_ready, share_right
+from benchmarks.contenders.common import accuracy_of, arguments, report_epoch, report_ready
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     )
     loss_fn = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    say_ready()
+    report_ready()
 
     for _ in range(args.epochs):
         started = time.perf_counter()
@@ -56,7 +56,7 @@ def main() -> None:
             optimizer.zero_grad()
         train_seconds = time.perf_counter() - started
 
-        accuracy = say_epoch(train_seconds, share_right(model, test_loader))
+        accuracy = report_epoch(train_seconds, accuracy_of(model, test_loader))
         if accuracy >= args.until:
             break
 

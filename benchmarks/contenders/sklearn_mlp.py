@@ -1,7 +1,7 @@
-"""scikit-learn's MLPClassifier with its defaults: a floor, without any convolution.
+"""scikit-learn's MLPClassifier with its defaults, a network without convolutions.
 
-In: MNIST's files. Out: the events of `common`. One hidden layer of 100, Adam, batches of 200; pixels
-in [0, 1] as in scikit-learn's own examples. One call of ``partial_fit`` is one epoch.
+One hidden layer of 100 units, Adam, batches of 200; pixels in [0, 1] as in scikit-learn's examples. One
+call of ``partial_fit`` is one epoch.
 """
 
 import time
@@ -9,7 +9,7 @@ import time
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.contenders.common import arguments, as_arrays, say_epoch, say_ready
+from benchmarks.contenders.common import arguments, as_arrays, report_epoch, report_ready
 
 
 def main() -> None:
@@ -19,14 +19,14 @@ def main() -> None:
     x_train = x_train.reshape(len(x_train), -1) / 255.0  # (N, 784)
     x_test = x_test.reshape(len(x_test), -1) / 255.0
     model = MLPClassifier(random_state=args.seed)
-    say_ready()
+    report_ready()
 
     for _ in range(args.epochs):
         started = time.perf_counter()
         model.partial_fit(x_train, y_train, classes=np.arange(10))
         train_seconds = time.perf_counter() - started
 
-        accuracy = say_epoch(train_seconds, model.score(x_test, y_test))
+        accuracy = report_epoch(train_seconds, model.score(x_test, y_test))
         if accuracy >= args.until:
             break
 

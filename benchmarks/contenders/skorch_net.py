@@ -1,8 +1,8 @@
 """skorch's NeuralNetClassifier, with the network and settings of `plain_pytorch`.
 
-In: MNIST's files. Out: the events of `common`. The images are one float32 array in memory, as skorch's
-documentation has them, so that nothing is transformed image by image. Its own callbacks stay on
-(they count the loss of each batch); its table of epochs is not printed.
+The images are one float32 array in memory, as in skorch's documentation, so that nothing is transformed
+image by image. Its own callbacks stay on (they track the loss of each batch); its table of epochs is
+not printed.
 """
 
 import time
@@ -16,11 +16,11 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
-from benchmarks.contenders.common import arguments, as_arrays, say_epoch, say_ready
+from benchmarks.contenders.common import arguments, as_arrays, report_epoch, report_ready
 
 
 class Net(nn.Module):
-    """The seed network."""
+    """The network of recipe ``reference``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ class Net(nn.Module):
         return logits
 
 
-class Tell(Callback):
-    """Say how long the training of each epoch took and what it reached; stop when that is enough."""
+class Report(Callback):
+    """Report training time and accuracy of each epoch, and stop at the target accuracy."""
 
     def __init__(self, until: float) -> None:
         self.until = until
@@ -53,19 +53,19 @@ class Tell(Callback):
         self.train_seconds: float | None = None
 
     def on_epoch_begin(self, net: Any, **_kwargs: Any) -> None:
-        """Take the time."""
+        """Start timing."""
         self.started, self.train_seconds = time.perf_counter(), None
 
     def on_batch_begin(self, net: Any, training: bool = False, **_kwargs: Any) -> None:
-        """Take the time again, at the first batch of the validation."""
+        """Stop timing at the first batch of the validation."""
         if not training and self.train_seconds is None:
             self.train_seconds = time.perf_counter() - self.started
 
     def on_epoch_end(self, net: Any, **_kwargs: Any) -> None:
-        """Say so; skorch's own callbacks, which count the accuracy, have been called before."""
+        """Report the epoch; skorch's own callbacks have computed the accuracy before."""
         assert self.train_seconds is not None
-        if say_epoch(self.train_seconds, net.history[-1, "valid_acc"]) >= self.until:
-            raise KeyboardInterrupt  # skorch's way to end a training, which it catches
+        if report_epoch(self.train_seconds, net.history[-1, "valid_acc"]) >= self.until:
+            raise KeyboardInterrupt  # skorch catches it, and ends the training
 
 
 def main() -> None:
@@ -89,10 +89,10 @@ def main() -> None:
         iterator_train__shuffle=True,
         iterator_valid__batch_size=1000,
         train_split=predefined_split(Dataset(x_test, y_test)),
-        callbacks=[Tell(args.until)],
+        callbacks=[Report(args.until)],
         verbose=0,
     )
-    say_ready()
+    report_ready()
     net.fit(x_train, y_train)
 
 

@@ -1,6 +1,6 @@
 """Train a small convolutional network on handwritten digits, and see inside it.
 
-The public names are imported when they are first used, so that the command line can answer for help
+The public names are imported when they are first used, so that the command line can show its help
 without waiting for torch.
 """
 
@@ -9,45 +9,35 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lenetscope.architecture import Architecture
-    from lenetscope.errors import LenetscopeError
-    from lenetscope.evaluation import Scores
-    from lenetscope.insight.capture import capture
-    from lenetscope.inspection import Study
-    from lenetscope.reading import Reading, read
-    from lenetscope.recipe import Recipe
-    from lenetscope.runs import Run, RunWriter
-    from lenetscope.training import Callback, EarlyStopping
+    from lenetscope.architecture import Architecture as Architecture
+    from lenetscope.errors import LenetscopeError as LenetscopeError
+    from lenetscope.evaluation.scores import Scores as Scores
+    from lenetscope.inspection import Inspection as Inspection
+    from lenetscope.reading import Reading as Reading
+    from lenetscope.reading import read as read
+    from lenetscope.recipe import Recipe as Recipe
+    from lenetscope.recording import capture as capture
+    from lenetscope.runs.folder import Run as Run
+    from lenetscope.runs.writer import RunWriter as RunWriter
+    from lenetscope.training.callbacks import Callback as Callback
+    from lenetscope.training.callbacks import EarlyStopping as EarlyStopping
 
 _HOMES = {
     "Architecture": "lenetscope.architecture",
-    "Callback": "lenetscope.training",
-    "EarlyStopping": "lenetscope.training",
+    "Callback": "lenetscope.training.callbacks",
+    "EarlyStopping": "lenetscope.training.callbacks",
+    "Inspection": "lenetscope.inspection",
     "LenetscopeError": "lenetscope.errors",
     "Reading": "lenetscope.reading",
     "Recipe": "lenetscope.recipe",
-    "Run": "lenetscope.runs",
-    "RunWriter": "lenetscope.runs",
-    "Scores": "lenetscope.evaluation",
-    "Study": "lenetscope.inspection",
-    "capture": "lenetscope.insight",
+    "Run": "lenetscope.runs.folder",
+    "RunWriter": "lenetscope.runs.writer",
+    "Scores": "lenetscope.evaluation.scores",
+    "capture": "lenetscope.recording",
     "read": "lenetscope.reading",
 }
 
-__all__ = [
-    "Architecture",
-    "Callback",
-    "EarlyStopping",
-    "LenetscopeError",
-    "Reading",
-    "Recipe",
-    "Run",
-    "RunWriter",
-    "Scores",
-    "Study",
-    "capture",
-    "read",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

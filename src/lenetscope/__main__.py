@@ -1,8 +1,8 @@
 """The process of the command line: ``lenetscope`` and ``python -m lenetscope``.
 
-In: the words of the command. Out: its exit status. Importing torch makes very many objects that all
-stay. Python would look through them again and again for garbage, and take them down one by one in the
-end: together more than a second of a process that may live for six.
+Importing torch creates very many objects that live until the end. Python would search them for garbage
+again and again, and free them one by one in the end: together more than a second of a process that may
+take six.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from lenetscope.cli import main
 
 
 def run() -> NoReturn:
-    """Run the command line, then leave without taking everything down."""
+    """Run the command line, then exit without freeing every object."""
     gc.set_threshold(100_000, 50, 100)
     try:
         main()

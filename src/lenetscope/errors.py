@@ -1,8 +1,8 @@
-"""What a user can do wrong, one class a kind.
+"""Errors that a user can correct.
 
-In: what was found. Out: one line that says what is wrong, what is allowed and how to mend it. The
-command line prints that line and ends with the class's ``exit_status``; Python code catches
-`LenetscopeError`, or the built-in class that each kind also is.
+Each message is one line that states what is wrong, what is allowed and how to correct it. The command
+line prints it and exits with the class's ``exit_status``; Python code catches `LenetscopeError`, or the
+built-in exception that most of the classes also are.
 """
 
 from collections.abc import Iterable
@@ -10,23 +10,23 @@ from difflib import get_close_matches
 
 
 class LenetscopeError(Exception):
-    """The root of every error that a user can mend."""
+    """Base class of all errors that a user can correct."""
 
     exit_status = 1
 
 
 class UsageError(LenetscopeError, ValueError):
-    """A name, key or value that is not known or not allowed."""
+    """A name, option or value that is unknown or not allowed."""
 
     exit_status = 2
 
 
 class RecipeError(UsageError):
-    """A recipe that does not exist, cannot be read, or says something that is not allowed."""
+    """A recipe that does not exist or cannot be read, or an unknown key or value in it."""
 
 
 class LayerError(UsageError):
-    """A layer that the model does not have, or that cannot answer the question asked."""
+    """A layer that the model does not have, or that the question does not apply to."""
 
 
 class DataError(LenetscopeError, ValueError):
@@ -34,7 +34,7 @@ class DataError(LenetscopeError, ValueError):
 
 
 class ImageError(DataError):
-    """A picture that cannot be read as an image."""
+    """A file that cannot be read as an image."""
 
 
 class StorageError(LenetscopeError, OSError):
@@ -42,15 +42,15 @@ class StorageError(LenetscopeError, OSError):
 
 
 class RunError(LenetscopeError):
-    """A run folder that is missing, unfinished, or of another version."""
+    """A run folder that is missing, unfinished, damaged or of another version."""
 
 
 class CheckpointError(LenetscopeError):
-    """A checkpoint that is missing, damaged, unsafe, or for another network."""
+    """A checkpoint that is missing, damaged, unsafe or of another network."""
 
 
 class TrainingError(LenetscopeError):
-    """Training that cannot go on, such as a loss that is no longer a number."""
+    """Training that cannot continue, such as after a loss that is not a finite number."""
 
 
 def listed(names: Iterable[str]) -> str:
@@ -60,7 +60,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that ``name`` is no known ``kind``, with the nearest known name or all of them.
+    """Return a message that ``name`` is not a known ``kind``, with the nearest name and all names.
 
     >>> unknown("layer", "conv3", ["conv1", "conv2", "fc1"])
     "unknown layer 'conv3'; did you mean 'conv2'? Known: 'conv1', 'conv2' or 'fc1'."

@@ -1,8 +1,7 @@
-"""Writing that is never half done.
+"""Writing files atomically.
 
-In: a path and bytes. Out: either the whole new file or the old one. The bytes go to a temporary name
-in the same folder, are flushed to the disk, and take the final name in one step, so that a reader, or
-a machine that loses power, never meets a part of a file.
+The bytes are written to a temporary file in the same folder, flushed to the disk, and renamed in one
+step. A reader never sees part of a file, and neither a crash nor a power cut leaves one.
 """
 
 import json
@@ -17,10 +16,10 @@ TEMPORARY_SUFFIX = ".tmp"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``, whole or not at all; the folder is made if need be.
+    """Write ``data`` to ``path`` completely or not at all; the folder is created if it is missing.
 
     Raises:
-        StorageError: if the disk is full or read-only, or the folder may not be written.
+        StorageError: if the disk is full or read-only, or the folder is not writable.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +49,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names to the disk, where the system can (not on Windows)."""
+    """Flush a folder's entries to the disk, so that a rename in it is durable; not on Windows."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,8 +1,7 @@
-"""Random streams: taken down, put back, and kept apart from the caller's.
+"""Random streams: captured, restored, and kept apart from the caller's.
 
-In: nothing, or what `capture` returned. Out: tensors and plain values that a checkpoint can hold. The
-streams are Python's, NumPy's and torch's (CPU and the device in use), and those of a loader's own
-generators, which decide the order of its samples.
+The streams are those of Python, NumPy and torch (on the CPU and the device in use), and those of a
+loader's own generators, which decide the order of its samples.
 """
 
 import random
@@ -15,24 +14,16 @@ import torch
 
 
 def capture(loader: Any = None) -> dict[str, Any]:
-    """Take down the state of every stream.
+    """Return the state of every stream, as tensors and plain values that a checkpoint can hold.
 
     Args:
-        loader: its generators are taken down too; None for the global streams alone.
-
-    Returns:
-        Tensors, numbers, lists and tuples only.
+        loader: its generators are captured, too; None for the global streams alone.
     """
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    words = torch.from_numpy(np.array(keys, dtype=np.int64))
     state: dict[str, Any] = {
         "python": random.getstate(),
-        "numpy": (
-            str(kind),
-            torch.from_numpy(np.array(keys, dtype=np.int64)),
-            int(position),
-            int(has_gauss),
-            float(gauss),
-        ),
+        "numpy": (str(kind), words, int(position), int(has_gauss), float(gauss)),
         "torch": torch.get_rng_state(),
         "loader": [generator.get_state() for generator in generators_of(loader)],
     }
@@ -44,7 +35,7 @@ def capture(loader: Any = None) -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any], loader: Any = None) -> None:
-    """Put back what `capture` took down; streams that it did not see are left alone."""
+    """Restore what `capture` returned; streams that it did not see are left alone."""
     version, words, gauss_next = state["python"]
     random.setstate((version, tuple(words), gauss_next))
     kind, keys, position, has_gauss, gauss = state["numpy"]
@@ -60,7 +51,7 @@ def restore(state: dict[str, Any], loader: Any = None) -> None:
 
 @contextmanager
 def isolated(loader: Any = None) -> Iterator[None]:
-    """Give the caller's streams back, whatever happens inside."""
+    """Restore the caller's streams at the end of the block, however it ends."""
     before = capture(loader)
     try:
         yield
@@ -79,16 +70,7 @@ def seed_everything(seed: int, loader: Any = None) -> None:
 
 def generators_of(loader: Any) -> list[torch.Generator]:
     """Return the generators that a loader, its sampler and its batch sampler hold, each once."""
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    holders = (
-        loader,
-        getattr(loader, "sampler", None),
-        batch_sampler,
-        getattr(batch_sampler, "sampler", None),
-    )
-    found: dict[int, torch.Generator] = {}
-    for holder in holders:
-        generator = getattr(holder, "generator", None)
-        if isinstance(generator, torch.Generator):
-            found[id(generator)] = generator
-    return list(found.values())
+    batches = getattr(loader, "batch_sampler", None)
+    holders = (loader, getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
+    held = [getattr(holder, "generator", None) for holder in holders]
+    return list({id(g): g for g in held if isinstance(g, torch.Generator)}.values())

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from conftest import SmallCNN, same_weights
 from lenetscope import Architecture, LenetscopeError
 from lenetscope.errors import LayerError
-from lenetscope.models import LeNet
+from lenetscope.models.lenet import LeNet
 
 Make = Callable[..., Architecture]
 
@@ -99,11 +99,12 @@ def test_gradients_are_arrays_within_a_budget(make_arch: Make) -> None:
     arch = make_arch()
     arch.capture_gradients("fc")
     arch.train(2, progress=False)
+    used = arch.handles["fc.gradients"].budget.used
     arch.remove_hooks()
     recorded = arch.gradients["fc"]["weight"]
     assert len(recorded) == 2 * 3  # three batches an epoch
     assert all(isinstance(value, np.ndarray) and value.dtype == np.float32 for value in recorded)
-    assert arch._records["gradients"].budget.used == 6 * 4 * (300 + 3)
+    assert used == 6 * 4 * (300 + 3)
     assert np.array(arch._gradients["fc"]["weight"]).shape == (6, 3, 100)
 
 
@@ -185,12 +186,19 @@ def test_lr_range_test_goes_the_way_it_is_told(make_arch: Make) -> None:
 
 def test_lr_range_test_trains_in_training_mode_and_leaves_nothing_behind(make_arch: Make) -> None:
     arch, untouched = make_arch(), make_arch()
+    generator = torch.Generator().manual_seed(8)
+    loader = DataLoader(arch.train_loader.dataset, batch_size=16, shuffle=True, generator=generator)
     modes = []
     handle = arch.model.dropout.register_forward_hook(lambda m, *_: modes.append(m.training))
     arch.model.eval()
     before, rate = torch.get_rng_state(), arch.optimizer.param_groups[0]["lr"]
-    arch.lr_range_test(arch.train_loader, 0.5, num_iter=4)
+    arch.model.fc.bias.grad = torch.ones(3)
+    arch.lr_range_test(loader, 0.5, num_iter=4)
     handle.remove()
+    assert torch.equal(generator.get_state(), torch.Generator().manual_seed(8).get_state())
+    assert arch.model.fc.bias.grad.tolist() == [1, 1, 1]
+    arch.model.fc.bias.grad = None
+    assert (arch.total_epochs, arch.history, arch.state.rng) == (0, [], None)
     assert modes == [True] * 4
     assert not arch.model.training
     assert all(p.grad is None for p in arch.model.parameters())
@@ -200,11 +208,26 @@ def test_lr_range_test_trains_in_training_mode_and_leaves_nothing_behind(make_ar
     assert same_weights(arch.model, untouched.model)
 
 
-def test_lr_range_test_stops_when_the_loss_diverges(make_arch: Make) -> None:
+def test_lr_range_test_is_a_training_at_these_rates_and_stops_when_the_loss_diverges(make_arch) -> None:
+    arch, by_hand = make_arch(lr=0.01, dropout=0), make_arch(lr=0.01, dropout=0)
+    batches = list(arch.train_loader)
+    found, _ = arch.lr_range_test(batches, 0.05, num_iter=5, step_mode="linear", alpha=0.25)
+    smooth: list[float] = []
+    for rate, (inputs, labels) in zip(found["lr"], [*batches, *batches], strict=False):
+        by_hand.optimizer.param_groups[0]["lr"] = rate
+        by_hand.optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(by_hand.model(inputs), labels)
+        smooth.append(0.25 * loss.item() + 0.75 * smooth[-1] if smooth else loss.item())
+        loss.backward()
+        by_hand.optimizer.step()
+    assert found["loss"] == pytest.approx(smooth, rel=1e-6)
     arch = make_arch(lr=0.01)
-    tracking, _ = arch.lr_range_test(arch.train_loader, 1e9, num_iter=200)
-    assert len(tracking["lr"]) < 150
-    assert np.isfinite(tracking["loss"]).all()
+    found, _ = arch.lr_range_test(arch.train_loader, 1e9, num_iter=200)
+    assert 3 < len(found["lr"]) == len(found["loss"]) < 150
+    assert np.isfinite(found["loss"]).all()
+    for wrong in ({"num_iter": 1}, {"alpha": 0}, {"end_lr": 0}, {"step_mode": "log"}):
+        with pytest.raises(LenetscopeError, match="range test takes|step_mode 'log'"):
+            arch.lr_range_test(arch.train_loader, **({"end_lr": 0.1} | wrong))
 
 
 def test_predict_builds_no_graph_and_keeps_the_mode(make_arch: Make) -> None:
@@ -248,18 +271,6 @@ def test_there_is_progress_on_standard_error(make_arch: Make, capsys) -> None:
     told = capsys.readouterr()
     assert told.out == ""
     assert "epoch 2/2" in told.err
-
-
-def test_there_is_early_stopping(make_arch: Make) -> None:
-    from lenetscope import EarlyStopping
-
-    arch = make_arch(lr=1e-12, dropout=0)
-    stopping = EarlyStopping(patience=2, min_delta=0.1)
-    arch.train(50, callbacks=[stopping], progress=False)
-    assert arch.total_epochs == 3
-    assert stopping.best_epoch == 1
-    with pytest.raises(LenetscopeError, match="unknown monitor"):
-        EarlyStopping(monitor="val_loss")
 
 
 def test_there_is_mixed_precision(make_arch: Make) -> None:

@@ -364,3 +364,117 @@ def test_moving_to_a_device_takes_the_optimizers_moments_along(regression) -> No
     sbs.train(1)
     assert sbs.device.type == "cpu"
     assert len(sbs.losses) == 2
+
+
+def test_looking_and_assigning_as_the_book_does(regression) -> None:
+    """Filters in grey, handles looked at, an optimizer assigned in place of the former."""
+    model = binary_model()
+    sbs = StepByStep(model, nn.BCEWithLogitsLoss(), optim.SGD(model.parameters(), lr=0.1))
+    figure = sbs.visualize_filters("conv1", cmap="gray", figsize=(7, 5))
+    (image,) = figure.axes[0].images
+    assert image.get_cmap().name == "gray"
+    assert figure.get_size_inches().tolist() == [7, 5]
+
+    assert sbs.handles == {}
+    sbs.attach_hooks(["conv1", "relu1"])
+    assert list(sbs.handles) == ["conv1", "relu1"]
+    sbs.attach_hooks(["output"])
+    sbs.capture_gradients("conv1")
+    assert list(sbs.handles) == ["output", "conv1.gradients"]
+    for handle in sbs.handles.values():
+        handle.remove()
+    sbs.predict(np.zeros((1, 3, 12, 12)))
+    assert sbs.visualization["output"] is None
+    sbs.remove_hooks()
+    assert sbs.handles == {}
+
+    sbs = linear(regression)
+    sbs.set_lr_scheduler(lr_scheduler.StepLR(sbs.optimizer, step_size=2))
+    sbs.optimizer = optim.Adam(sbs.model.parameters(), lr=0.05)
+    sbs.train(2)
+    assert sbs.losses[1] < sbs.losses[0]
+    assert sbs.learning_rates == []
+
+
+def my_attach_hooks(self, layers_to_hook, hook_fn=None):
+    self.visualization = {}
+    names = {layer: name for name, layer in self.model.named_modules() if name in layers_to_hook}
+
+    def keep(layer, inputs, outputs):
+        self.visualization[names[layer]] = outputs.detach().cpu().numpy()
+
+    for layer, name in names.items():
+        self.visualization[name] = None
+        self.handles[name] = layer.register_forward_hook(hook_fn or keep)
+
+
+def my_remove_hooks(self):
+    for handle in self.handles.values():
+        handle.remove()
+    self.handles = {}
+
+
+def my_set_optimizer(self, optimizer):
+    self.optimizer = optimizer
+
+
+def my_set_lr_scheduler(self, scheduler):
+    if scheduler.optimizer == self.optimizer:
+        self.scheduler = scheduler
+        self.is_batch_lr_scheduler = isinstance(scheduler, lr_scheduler.OneCycleLR)
+
+
+def my_set_clip_grad_value(self, clip_value):
+    parameters = self.model.parameters
+    self.clipping = lambda: nn.utils.clip_grad_value_(parameters(), clip_value=clip_value)
+
+
+def my_capture_gradients(self, layers_to_hook):
+    self._gradients = {}
+    for name, layer in self.model.named_modules():
+        if name in layers_to_hook:
+            self._gradients[name] = {key: [] for key, _ in layer.named_parameters()}
+            for key, parameter in layer.named_parameters():
+                keep = self._gradients[name][key].append
+                self.handles[f"{name}.{key}.grad"] = parameter.register_hook(
+                    lambda grad, keep=keep: keep(grad.tolist())
+                )
+
+
+MINE = (
+    my_attach_hooks,
+    my_remove_hooks,
+    my_set_optimizer,
+    my_set_lr_scheduler,
+    my_set_clip_grad_value,
+    my_capture_gradients,
+)
+
+
+def test_methods_put_on_the_class_take_the_place_of_its_own(regression, monkeypatch) -> None:
+    """As the book's chapters do, which build the class up with setattr as they go."""
+    for function in MINE:
+        monkeypatch.setattr(StepByStep, function.__name__.removeprefix("my_"), function)
+    monkeypatch.setattr(StepByStep, "mean_loss", lambda self: np.mean(self.losses), raising=False)
+    sbs = linear(regression)
+    sbs.attach_hooks(["0"])
+    assert sbs.visualization == {"0": None}
+    sbs.capture_gradients(["0"])
+    sbs.set_optimizer(optim.SGD(sbs.model.parameters(), lr=0.1))
+    schedule = lr_scheduler.OneCycleLR(sbs.optimizer, 0.1, total_steps=20, cycle_momentum=False)
+    sbs.set_lr_scheduler(schedule)
+    sbs.set_clip_grad_value(1e-3)
+    start = sbs.model[0].weight.item()
+    sbs.train(2)
+    assert sbs.mean_loss() == pytest.approx(np.mean(sbs.losses))
+    assert abs(sbs.model[0].weight.item() - start) <= 0.1 * 10 * 1e-3 * 1.001  # lr, steps, bound
+    assert len(sbs.learning_rates) == 10
+    assert len(sbs._gradients["0"]["weight"]) == 10
+    sbs.predict(np.zeros((3, 1)))
+    assert sbs.visualize_outputs(["0"]).axes
+    assert sbs.visualization["0"].shape == (3, 1)
+    assert list(sbs.handles) == ["0", "0.weight.grad", "0.bias.grad"]
+    sbs.remove_hooks()
+    assert sbs.handles == {}
+    assert not sbs.model[0]._forward_hooks
+    assert not sbs.model[0].weight._backward_hooks

@@ -1,4 +1,4 @@
-"""The benchmarks: what is seen of a program, and what the table makes of it."""
+"""The comparison: how programs are measured, and how measurements are summarised."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from conftest import write_bars, write_idx
 
 CHILD = """
 import json, sys, time
-print("a line that is no event", flush=True)
+print("not an event", flush=True)
 print(json.dumps({"event": "ready"}), flush=True)
 for number in (1, 2):
     time.sleep(0.05)
@@ -33,7 +33,7 @@ def python(code: str) -> list[str]:
 def measured(
     name: str, seconds: list[float], accuracy: list[float], peak: float = 100.0
 ) -> Measurement:
-    """Epochs that end at 10, 20, … seconds after the start, ready after 1.5."""
+    """Return epochs that end 10, 20, … seconds after the start, ready after 1.5."""
     pairs = zip(seconds, accuracy, strict=True)
     epochs = tuple(Epoch(s, a, 10.0 * (n + 1)) for n, (s, a) in enumerate(pairs))
     return Measurement(name, 10.0 * len(seconds) + 1, peak, 1.5, epochs)
@@ -48,7 +48,7 @@ class TestMeasure:
         assert found.epochs[1].at - found.epochs[0].at >= 0.05
 
     def test_the_peak_is_the_childs_own(self) -> None:
-        """In a process of its own, because the kernel's count begins with that of who starts it."""
+        """In a process of its own, because the kernel's count begins with that of the parent."""
         code = (
             "import sys; from benchmarks.measure import measure\n"
             "for child in sys.argv[1:]:\n"
@@ -63,22 +63,22 @@ class TestMeasure:
         found = measured("a", [1.0], [0.5])
         assert Measurement.from_dict(json.loads(json.dumps(found.as_dict()))) == found
 
-    def test_a_failing_program_is_named_with_the_end_of_its_complaint(self) -> None:
+    def test_a_failure_is_reported_with_the_end_of_standard_error(self) -> None:
         code = "import sys\nfor n in range(40): print('line', n, file=sys.stderr)\nsys.exit(3)"
         with pytest.raises(MeasurementError, match="failed with status 3") as caught:
             measure("child", python(code))
         assert "line 39" in str(caught.value)
         assert "line 24" not in str(caught.value)
 
-    def test_a_program_that_is_killed_is_named_so(self) -> None:
-        with pytest.raises(MeasurementError, match="was ended by signal 9"):
+    def test_a_killed_program_is_reported(self) -> None:
+        with pytest.raises(MeasurementError, match="was killed by signal 9"):
             measure("child", python("import os; os.kill(os.getpid(), 9)"))
 
-    def test_a_program_without_epochs_is_no_measurement(self) -> None:
-        with pytest.raises(MeasurementError, match="told of no epoch"):
+    def test_a_program_without_epochs_is_refused(self) -> None:
+        with pytest.raises(MeasurementError, match="reported no epoch"):
             measure("child", python("pass"))
 
-    def test_a_listener_stops_the_program_by_the_stream_it_asked_for(self) -> None:
+    def test_a_listener_stops_the_program(self) -> None:
         code = (
             "import sys, time\n"
             "for n in range(600): print(n, file=sys.stderr, flush=True); time.sleep(0.1)"
@@ -90,7 +90,7 @@ class TestMeasure:
 
 
 class TestTable:
-    # within the repeats b takes 1/2, 3/4 and 3/8 of a: median 0.5, from 0.375 to 0.75
+    # within the repeats b takes 1/2, 3/4 and 3/8 of the time of a
     RECORDS = (
         Record("epoch", 0, "a", measured("a", [9.0, 4.0], [0.5, 0.6])),
         Record("epoch", 0, "b", measured("b", [9.0, 2.0], [0.5, 0.6], peak=300.0)),
@@ -103,14 +103,14 @@ class TestTable:
         Record("epoch", 0, "c", None, "not installed: c"),
     )
 
-    def test_ratios_are_taken_within_a_turn_and_the_first_epoch_does_not_count(self) -> None:
+    def test_ratios_are_computed_within_a_repeat_and_the_first_epoch_does_not_count(self) -> None:
         a, b, _ = summarize(self.RECORDS, ["a", "b", "c"], "a")
         assert a.ratio == (1.0, 1.0, 1.0)
-        assert b.ratio == (0.625, 0.375, 1.0)  # of the turns 0.5, 0.75, 0.375 and, to 99 %, 1.0
+        assert b.ratio == (0.625, 0.375, 1.0)  # of the repeats 0.5, 0.75, 0.375 and, to 99 %, 1.0
         assert (a.seconds, b.seconds) == (4.25, 3.0)
         assert b.peak_mib == 300.0
 
-    def test_a_repeat_that_the_ordinary_way_failed_gives_no_ratio(self) -> None:
+    def test_a_repeat_in_which_the_baseline_failed_has_no_ratio(self) -> None:
         _, b, _ = summarize(self.RECORDS[1:], ["a", "b", "c"], "a")
         assert b.ratio == (0.75, 0.375, 1.0)
 
@@ -120,7 +120,7 @@ class TestTable:
         assert (a.train_to_target, a.whole_to_target, a.best) == (None, None, 0.989)
         assert to_target(measured("x", [1.0], [0.99])) == (1.0, 10.0)
 
-    def test_a_target_that_one_repeat_missed_is_not_reached(self) -> None:
+    def test_a_target_missed_in_one_repeat_is_not_reached(self) -> None:
         missed = Record("to-99", 1, "b", measured("b", [3.0], [0.97]))
         assert summarize([*self.RECORDS, missed], ["b"], "a")[0].train_to_target is None
 
@@ -133,10 +133,10 @@ class TestTable:
             "| C | not installed: c | – | – | – | – | – |",
         ]
 
-    def test_what_was_measured_is_written_down_at_once(
+    def test_each_measurement_is_written_at_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lineup, "ORDINARY", "a")
+        monkeypatch.setattr(lineup, "BASELINE", "a")
         entrants = [Contender("a", "A", "none"), Contender("b", "B", "none")]
         results = compare.Results(tmp_path, compare.environment(2, smoke=False), entrants)
         for number, record in enumerate(self.RECORDS[:2], start=1):
@@ -149,43 +149,46 @@ class TestTable:
 
 
 class TestLineup:
-    def test_each_name_is_there_once_and_each_program_exists(self) -> None:
+    def test_names_are_unique_and_each_program_exists(self) -> None:
         assert len(set(lineup.names())) == len(lineup.names())
         for entrant in lineup.LINEUP:
             if isinstance(entrant, Contender):
                 assert (ROOT / "benchmarks" / "contenders" / f"{entrant.module}.py").exists()
 
-    def test_what_is_missing_is_said(self) -> None:
+    def test_what_is_missing_is_named(self) -> None:
         absent = Contender("x", "X", "x", ("json", "no_such_package"))
         assert absent.missing() == "not installed: no_such_package"
         assert Project("y", "Y", "no-such-recipe").missing() == "there is no recipe no-such-recipe"
-        assert Project("z", "Z", "seed").missing() is None
+        assert Project("z", "Z", "reference").missing() is None
 
+    @pytest.mark.slow
     def test_the_plain_loop_and_the_real_command_run(self, tmp_path: Path) -> None:
-        """Small images of bars in the place of digits, through both kinds of entrants."""
+        """Both kinds of contenders, on images of bars instead of digits."""
         raw = tmp_path / "MNIST" / "raw"
         raw.mkdir(parents=True)
         write_bars(raw, 60, 23)
         job = Job(tmp_path, epochs=2, seed=0, limit=40, small=raw)
-        for name in ("plain-pytorch", "seed"):
+        for name in ("plain-pytorch", "reference"):
             (entrant,) = (each for each in lineup.LINEUP if each.name == name)
             found = entrant.measure(job)
             assert len(found.epochs) == 2
             assert found.ready_seconds is not None
             assert found.ready_seconds < found.epochs[0].at < found.epochs[1].at < found.seconds
-            shares = [round(23 * epoch.accuracy, 3) for epoch in found.epochs]
-            assert all(abs(share - round(share)) < 0.01 for share in shares)  # of the 23 test images
+            correct = [round(23 * epoch.accuracy, 3) for epoch in found.epochs]
+            assert all(abs(n - round(n)) < 0.01 for n in correct)  # of the 23 test images
 
+    @pytest.mark.slow
     def test_the_real_command_is_stopped_once_it_is_good_enough(self, idx_folder: Path) -> None:
         job = Job(idx_folder, epochs=500, seed=0, until=0.01, small=idx_folder)
-        found = Project("seed", "S", "seed").measure(job)
+        found = Project("reference", "R", "reference").measure(job)
         assert found.stopped
         assert 1 <= len(found.epochs) < 500
         assert to_target(found, 0.01) == (found.epochs[0].train_seconds, found.epochs[0].at)
 
+    @pytest.mark.slow
     def test_a_recipe_made_for_the_target_counts_to_its_end(self, idx_folder: Path) -> None:
         job = Job(idx_folder, epochs=2, seed=0, limit=60, until=0.0, small=idx_folder)
-        found = Project("seed", "S", "seed", whole=True).measure(job)
+        found = Project("reference", "R", "reference", whole=True).measure(job)
         assert not found.stopped
         assert [epoch.accuracy is None for epoch in found.epochs] == [True, False]
         assert found.epochs[-1].at == found.seconds
@@ -193,10 +196,10 @@ class TestLineup:
 
 def test_only_a_recipe_made_for_the_target_keeps_its_own_number_of_epochs(tmp_path: Path) -> None:
     (fast,) = (each for each in lineup.LINEUP if each.name == "fast")
-    (seed,) = (each for each in lineup.LINEUP if each.name == "seed")
+    (reference,) = (each for each in lineup.LINEUP if each.name == "reference")
     to_target_job = Job(tmp_path, epochs=15, seed=3, until=0.99)
     assert "--epochs" not in fast.command(to_target_job, tmp_path)
-    assert "--epochs" in seed.command(to_target_job, tmp_path)
+    assert "--epochs" in reference.command(to_target_job, tmp_path)
     assert "--epochs" in fast.command(Job(tmp_path, epochs=2, seed=3), tmp_path)
 
 

@@ -1,11 +1,11 @@
-"""The corruptions of MNIST-C: seeded, bounded, and each what its description says."""
+"""The corruptions of MNIST-C: reproducible, and each does what its description says."""
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from benchmarks.corruptions import CORRUPTIONS, _line, _plasma, corrupt, report
-from lenetscope.datasets.mnist import read_mnist
+from lenetscope.data.sources.mnist import read_mnist
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def images() -> np.ndarray:
     return read_mnist().test.images[:40, 0].numpy()
 
 
-def test_there_are_fifteen_and_each_is_the_same_each_time(images: np.ndarray) -> None:
+def test_there_are_fifteen_and_each_is_reproducible(images: np.ndarray) -> None:
     assert len(CORRUPTIONS) == 15
     for name in CORRUPTIONS:
         first = corrupt(name, images)
@@ -23,7 +23,7 @@ def test_there_are_fifteen_and_each_is_the_same_each_time(images: np.ndarray) ->
         assert (first != images).any(axis=(1, 2)).mean() > 0.9, name
 
 
-def test_those_without_chance_by_hand(images: np.ndarray) -> None:
+def test_deterministic_ones_by_hand(images: np.ndarray) -> None:
     brighter = np.minimum(255, images + 127.5)
     assert np.abs(corrupt("brightness", images) - brighter).max() <= 0.5
     striped = corrupt("stripe", images)
@@ -45,7 +45,7 @@ def test_translation_is_three_pixels_diagonally(images: np.ndarray) -> None:
         assert any(found)
 
 
-def test_noise_has_the_strength_it_should() -> None:
+def test_the_strength_of_the_noise() -> None:
     grey = np.full((400, 28, 28), 128, np.uint8)
     shots = corrupt("shot noise", grey) / 255
     assert set(np.unique(np.rint(shots * 3))) == {0, 1, 2, 3}
@@ -54,7 +54,7 @@ def test_noise_has_the_strength_it_should() -> None:
     assert hit.mean() == pytest.approx(0.17, abs=0.005)
 
 
-def test_blurs_keep_the_ink_and_turning_turns(images: np.ndarray) -> None:
+def test_blurs_keep_the_ink_and_rotations_have_the_angle(images: np.ndarray) -> None:
     for name in ("glass blur", "motion blur", "rotate"):
         assert corrupt(name, images).sum() / images.sum() == pytest.approx(1, abs=0.05), name
     bar = np.zeros((30, 28, 28), np.uint8)
@@ -65,7 +65,7 @@ def test_blurs_keep_the_ink_and_turning_turns(images: np.ndarray) -> None:
         assert abs(slope) == pytest.approx(np.tan(0.4), abs=0.03)
 
 
-def test_lines_fade_from_their_middle() -> None:
+def test_lines_fade_away_from_their_centre() -> None:
     line = _line(*(np.array([value]) for value in (2.0, 10.0, 20.0, 10.0)))[0]
     assert line[10, 2:20].tolist() == [1.0] * 18
     assert not line[:, :2].any()
@@ -83,7 +83,7 @@ def test_plasma_spans_its_range_and_is_smooth() -> None:
     assert steps < 0.05
 
 
-def test_the_report_gives_intervals_and_the_mean_of_the_corruptions_alone() -> None:
+def test_the_report_has_intervals_and_the_mean_over_corruptions_only() -> None:
     facts = {
         "packages": {},
         "cpu": "c",

@@ -1,4 +1,4 @@
-"""The sums of the growth benchmark, by hand, and the shifted copies."""
+"""The computations of the growth benchmark, by hand, and the shifted copies."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import growth, growth_child
-from lenetscope.datasets import LabelledImages
+from lenetscope.data.dataset import LabelledImages
 
 
 def test_a_slope_is_by_least_squares() -> None:
@@ -16,7 +16,7 @@ def test_a_slope_is_by_least_squares() -> None:
     assert growth.slope([0, 1, 2], [0, 3, 0]) == pytest.approx(0)
 
 
-def test_an_image_costs_what_is_above_the_first_row() -> None:
+def test_the_cost_per_image_is_relative_to_the_first_row() -> None:
     rows = [
         {"images": 1_000, "train_seconds": 1.0, "peak_bytes": 500_000},
         {"images": 11_000, "train_seconds": 2.2, "peak_bytes": 8_500_000},
@@ -32,12 +32,12 @@ def test_an_image_costs_what_is_above_the_first_row() -> None:
     assert second["bytes_per_image"] == pytest.approx(800)
 
 
-def test_medians_are_of_groups() -> None:
+def test_medians_are_computed_per_group() -> None:
     rows = [{"a": a, "b": 1, "s": s} for a, s in [(1, 3.0), (2, 9.0), (1, 1.0), (1, 8.0), (2, 7.0)]]
     assert growth.medians(rows, ["a", "b"], "s") == [([1, 1], 3, 1, 8), ([2, 1], 8, 7, 9)]
 
 
-def test_images_are_repeated_each_copy_shifted_otherwise() -> None:
+def test_images_are_repeated_with_a_different_shift_per_copy() -> None:
     images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     images[0, 0, 1, 2], images[1, 0, 3, 0] = 7, 9
     many = growth_child.repeated(LabelledImages(images, torch.tensor([3, 5])), 5)
@@ -49,7 +49,7 @@ def test_images_are_repeated_each_copy_shifted_otherwise() -> None:
     assert {many.images[k].max().item() for k in (2, 4)} == {7}
 
 
-def test_a_shift_goes_right_and_down_and_what_leaves_is_lost() -> None:
+def test_a_shift_goes_right_and_down_and_crops() -> None:
     image = torch.arange(1, 10, dtype=torch.uint8).reshape(1, 1, 3, 3)
     for (dx, dy), wanted in {
         (1, 0): [[0, 1, 2], [0, 4, 5], [0, 7, 8]],
@@ -61,7 +61,7 @@ def test_a_shift_goes_right_and_down_and_what_leaves_is_lost() -> None:
         assert target[0, 0].tolist() == wanted
 
 
-def test_shifts_are_different_and_begin_with_none() -> None:
+def test_shifts_differ_and_the_first_is_zero() -> None:
     for count in (1, 2, 5, 16, 100):
         found = growth_child.shifts(count)
         assert found[0] == (0, 0)
@@ -69,7 +69,7 @@ def test_shifts_are_different_and_begin_with_none() -> None:
     assert max(abs(d) for shift in growth_child.shifts(16) for d in shift) <= 2
 
 
-def test_the_peak_of_memory_lies_between_what_is_in_use_and_the_kernels_count() -> None:
+def test_the_peak_memory_is_between_current_use_and_the_kernels_count() -> None:
     import resource
 
     in_use = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
@@ -78,7 +78,7 @@ def test_the_peak_of_memory_lies_between_what_is_in_use_and_the_kernels_count() 
     assert 0.98 * in_use <= peak <= 1.02 * most  # the kernel counts a little behind
 
 
-def test_the_report_names_what_was_measured() -> None:
+def test_the_report_has_all_measurements() -> None:
     rows = [
         {"images": n, "train_seconds": n * 2e-4, "peak_bytes": 2**29 + 800 * n}
         | {"batch_size": 256, "precision": "bf16-mixed"}

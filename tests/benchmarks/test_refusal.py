@@ -1,4 +1,4 @@
-"""The area under the curve against scikit-learn, and letters in the frame of MNIST's digits."""
+"""The area under the curve against scikit-learn's, and letters scaled like MNIST's digits."""
 
 import numpy as np
 import pytest
@@ -9,24 +9,24 @@ from benchmarks import machine
 from benchmarks.refusal import auroc, framed, report, through_read
 
 
-def test_the_area_is_scikit_learns() -> None:
+def test_the_area_equals_that_of_scikit_learn() -> None:
     random = np.random.default_rng(0)
     positive, negative = random.normal(1, 1, 300).round(1), random.normal(0, 1, 200).round(1)
     theirs = roc_auc_score([1] * 300 + [0] * 200, np.concatenate([positive, negative]))
     assert auroc(positive, negative) == pytest.approx(theirs)
 
 
-def test_a_letter_is_framed_as_mnist_frames_digits() -> None:
+def test_a_letter_is_scaled_and_centred_like_a_digit() -> None:
     frame = framed("H", ImageFont.load_default(80))
     assert frame.shape == (28, 28)
     rows, columns = np.nonzero(frame)
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
-    share = frame / frame.sum()
-    assert (share.sum(axis=1) * (np.arange(28) + 0.5)).sum() == pytest.approx(14, abs=0.6)
-    assert (share.sum(axis=0) * (np.arange(28) + 0.5)).sum() == pytest.approx(14, abs=0.6)
+    weights = frame / frame.sum()
+    assert (weights.sum(axis=1) * (np.arange(28) + 0.5)).sum() == pytest.approx(14, abs=0.6)
+    assert (weights.sum(axis=0) * (np.arange(28) + 0.5)).sum() == pytest.approx(14, abs=0.6)
 
 
-def test_the_tables_tell_shares_of_all_and_of_those_that_were_read() -> None:
+def test_the_tables_have_percentages_of_all_images_and_of_those_read() -> None:
     images = np.zeros((2, 28, 28), np.uint8)
     images[1, 4:24, 13:15] = 255
     confidence, rejected = through_read(images)
@@ -42,7 +42,7 @@ def test_the_tables_tell_shares_of_all_and_of_those_that_were_read() -> None:
         "n": {"digits": 200, "letters of fonts": 40},
         "rejected by read": {"digits": [2, 100], "letters of fonts": [5, 20]},
     }
-    told = report(results)
-    assert "| digitness | letters of fonts | 40 | 0.9877 |" in told
-    assert "| digits | 0.50 % of 200 | 2.00 % of 100 |" in told
-    assert "| letters of fonts | 75.00 % of 40 | 25.00 % of 20 |" in told
+    text = report(results)
+    assert "| digitness | letters of fonts | 40 | 0.9877 |" in text
+    assert "| digits | 0.50 % of 200 | 2.00 % of 100 |" in text
+    assert "| letters of fonts | 75.00 % of 40 | 25.00 % of 20 |" in text

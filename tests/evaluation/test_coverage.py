@@ -1,4 +1,4 @@
-"""Accuracy over the share that is answered: by hand, and against counting without any shortcut."""
+"""Accuracy over coverage: by hand, and against counting without any shortcut."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,9 @@ from lenetscope.evaluation import wilson_interval
 from lenetscope.evaluation.coverage import coverage_curve
 
 
-def binary(confidences: list[float], right: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def binary(confidences: list[float], correct: list[int]) -> tuple[np.ndarray, np.ndarray]:
     sure = np.array(confidences)
-    return np.stack([sure, 1 - sure], axis=1), 1 - np.array(right)
+    return np.stack([sure, 1 - sure], axis=1), 1 - np.array(correct)
 
 
 def test_the_curve_by_hand() -> None:
@@ -31,16 +31,16 @@ triples = st.lists(st.tuples(st.sampled_from([0.55, 0.6, 0.75, 0.9, 1.0]), st.in
 
 @given(triples, st.floats(0.3, 1))
 def test_thresholds_count_what_reaches_them(pairs: list[tuple[float, int]], wanted: float) -> None:
-    confidences, right = map(list, zip(*pairs, strict=True))
-    curve = coverage_curve(*binary(confidences, right))
+    confidences, correct = map(list, zip(*pairs, strict=True))
+    curve = coverage_curve(*binary(confidences, correct))
     best = 0
-    for threshold, n, errors in zip(curve.thresholds, curve.answered, curve.errors, strict=True):
-        answered = [r for c, r in pairs if c >= threshold]
-        assert (len(answered), len(answered) - sum(answered)) == (n, errors)
-        if sum(answered) / n >= wanted - 1e-9:
+    for threshold, n, errors in zip(curve.thresholds, curve.accepted, curve.errors, strict=True):
+        accepted = [correct for confidence, correct in pairs if confidence >= threshold]
+        assert (len(accepted), len(accepted) - sum(accepted)) == (n, errors)
+        if sum(accepted) / n >= wanted - 1e-9:
             best = max(best, n)
     found = curve.at_accuracy(wanted, draws=20)
-    assert found.answered == best
+    assert found.n == best
     low, high = found.coverage_interval
     assert 0 <= low <= high <= 1
 
@@ -48,7 +48,7 @@ def test_thresholds_count_what_reaches_them(pairs: list[tuple[float, int]], want
 def test_equal_confidences_count_as_if_in_random_order() -> None:
     shares, labels = binary([0.9, 0.7, 0.7, 0.7, 0.6], [1, 0, 1, 1, 0])
     curve = coverage_curve(shares, labels)
-    assert curve.answered.tolist() == [1, 4, 5]
+    assert curve.accepted.tolist() == [1, 4, 5]
     means = []
     for place in (0, 1, 2):  # the one error among the three may stand in any place
         errors = np.cumsum([0, *(int(k == place) for k in range(3)), 1])
@@ -61,16 +61,16 @@ def test_equal_confidences_count_as_if_in_random_order() -> None:
 def test_a_wanted_accuracy_or_coverage() -> None:
     curve = coverage_curve(*binary(np.linspace(0.99, 0.6, 100).tolist(), [1] * 90 + [0, 1] * 5))
     found = curve.at_accuracy(0.99)
-    assert (found.answered, found.errors, found.coverage) == (90, 0, 0.9)  # 1 of 91 is too much
+    assert (found.n, found.errors, found.coverage) == (90, 0, 0.9)  # 1 of 91 is too much
     assert found.threshold == curve.thresholds[89]
     assert found.accuracy_interval == pytest.approx(wilson_interval(90, 90))
     assert found.coverage_interval[0] < 0.9 < found.coverage_interval[1]
     assert found == curve.at_accuracy(0.99)
-    assert "90 answered (90.0%, 95 % interval" in str(found)
+    assert "90 accepted (90.0%, 95 % interval" in str(found)
     everything = curve.at_accuracy(0.95)
-    assert (everything.answered, everything.errors) == (100, 5)
-    assert curve.at_coverage(0.9).answered == 90
-    assert curve.at_coverage(0.901).answered == 91
+    assert (everything.n, everything.errors) == (100, 5)
+    assert curve.at_coverage(0.9).n == 90
+    assert curve.at_coverage(0.901).n == 91
     assert curve.at_coverage(1).errors == 5
     assert curve.at_coverage(1).coverage_interval is None
 
@@ -83,21 +83,21 @@ def test_the_interval_of_the_coverage_is_as_wide_as_new_samples_differ() -> None
         return np.stack([sure, 1 - sure], axis=1), (random.random(500) > sure).astype(int)
 
     found = [coverage_curve(*sample()).at_accuracy(0.9, draws=1).coverage for _ in range(300)]
-    truth = 0.4  # those above 0.8 are right in 90 % of the cases, on average
+    truth = 0.4  # those above 0.8 are correct in 90 % of the cases, on average
     assert np.mean(found) == pytest.approx(truth, abs=0.05)
     held = [coverage_curve(*sample()).at_accuracy(0.9, draws=100).coverage_interval for _ in range(60)]
     assert sum(low <= truth <= high for low, high in held) >= 50  # 57 expected
 
 
-def test_out_of_reach_means_that_nothing_is_answered() -> None:
+def test_no_image_is_accepted_where_the_accuracy_is_out_of_reach() -> None:
     curve = coverage_curve(*binary([0.9, 0.8], [0, 1]))
     found = curve.at_accuracy(0.9, draws=40)
-    assert (found.answered, found.coverage, found.accuracy, found.threshold) == (0, 0, None, None)
-    assert str(found) == "nothing answered"
-    assert found.coverage_interval == (0, 1)  # drawn anew, both can be the one that is right
+    assert (found.n, found.coverage, found.accuracy, found.threshold) == (0, 0, None, None)
+    assert str(found) == "no image accepted"
+    assert found.coverage_interval == (0, 1)  # drawn again, both can be the correct one
 
 
-def test_it_shows_itself_and_refuses_what_it_cannot_use() -> None:
+def test_it_prints_and_checks_its_arguments() -> None:
     curve = coverage_curve(*binary([0.9, 0.8], [1, 0]))
     assert ">100.00%<" in curve._repr_html_()
     for wanted in (0, 1.1, -1):
@@ -105,7 +105,7 @@ def test_it_shows_itself_and_refuses_what_it_cannot_use() -> None:
             curve.at_accuracy(wanted)
         with pytest.raises(UsageError, match="above 0 and at most 1"):
             curve.at_coverage(wanted)
-    with pytest.raises(UsageError, match="draws are 1 or more"):
+    with pytest.raises(UsageError, match="draws at least 1"):
         curve.at_accuracy(0.9, draws=0)
-    with pytest.raises(DataError, match="no probabilities"):
+    with pytest.raises(DataError, match="not probabilities"):
         coverage_curve(np.array([[3.0, 1.0]]), np.array([0]))

@@ -1,5 +1,6 @@
-"""Counts and figures, against answers by hand and other people's libraries."""
+"""Scores and tallies, against hand-computed answers and scikit-learn."""
 
+import json
 import re
 
 import numpy as np
@@ -11,23 +12,16 @@ from sklearn import metrics
 from torch import nn
 
 from lenetscope.errors import DataError
-from lenetscope.evaluation import (
-    Scores,
-    Tally,
-    evaluate,
-    predicted_classes,
-    probabilities,
-    wilson_interval,
-)
+from lenetscope.evaluation import Scores, Tally, evaluate, wilson_interval
 
 
 def tally_of(true: list[int], predicted: list[int], classes: int) -> Tally:
-    """Count labels that a model predicts with certainty, in batches of three."""
+    """Tally predictions of high confidence, in batches of three."""
     tally = Tally()
     for start in range(0, len(true), 3):
-        said = nn.functional.one_hot(torch.tensor(predicted[start : start + 3]), classes).float() * 9
+        logits = nn.functional.one_hot(torch.tensor(predicted[start : start + 3]), classes).float() * 9
         labels = torch.tensor(true[start : start + 3])
-        tally.add(said, labels, nn.functional.cross_entropy(said, labels), nn.CrossEntropyLoss())
+        tally.add(logits, labels, nn.functional.cross_entropy(logits, labels), nn.CrossEntropyLoss())
     return tally
 
 
@@ -45,35 +39,44 @@ def test_all_figures_agree_with_scikit_learn(both: list[tuple[int, int]]) -> Non
         true, predicted, labels=range(4), zero_division=np.nan
     )
     for row, precision, recall, f1, n in zip(scores.per_class(), *expected, strict=True):
-        assert row["n"] == n
-        for mine, theirs in ((row["precision"], precision), (row["recall"], recall)):
+        assert row.n == n
+        for mine, theirs in ((row.precision, precision), (row.recall, recall)):
             assert mine == pytest.approx(theirs) if mine is not None else np.isnan(theirs)
-        if row["f1"] is not None:
-            assert row["f1"] == pytest.approx(f1)
+        if row.f1 is not None:
+            assert row.f1 == pytest.approx(f1)
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
-def test_the_interval_is_that_of_wilson(n: int, share: float) -> None:
-    successes = round(n * share)
+def test_the_interval_is_that_of_wilson(n: int, fraction: float) -> None:
+    successes = round(n * fraction)
     low, high = wilson_interval(successes, n)
     assert 0 <= low <= successes / n <= high <= 1
-    for bound in (low, high):  # the bounds solve |share - p| = z * sqrt(p * (1 - p) / n)
+    for bound in (low, high):  # the bounds solve |fraction - p| = z * sqrt(p * (1 - p) / n)
         distance = abs(successes / n - bound)
         assert distance == pytest.approx(1.959964 * (bound * (1 - bound) / n) ** 0.5, abs=1e-6)
 
 
 def test_the_worst_pairs_and_the_dictionary() -> None:
     scores = Scores.from_tally(tally_of([0, 0, 0, 1, 1, 2], [0, 1, 1, 2, 1, 2], 3))
-    assert scores.most_confused() == [("0", "1", 2), ("1", "2", 1)]
-    as_dict = scores.as_dict()
-    assert {"n", "errors", "accuracy", "accuracy_interval", "loss", "confusion", "per_class"} <= set(
-        as_dict
-    )
-    assert as_dict["confusion"] == [[1, 2, 0], [0, 1, 1], [0, 0, 1]]
-    assert as_dict["errors"] == 3
+    pairs = [(row.true, row.predicted, row.n) for row in scores.most_confused()]
+    assert pairs == [("0", "1", 2), ("1", "2", 1)]
+    assert json.loads(json.dumps(scores.as_dict())) == {
+        "n": 6,
+        "errors": 3,
+        "accuracy": 0.5,
+        "accuracy_interval": list(wilson_interval(3, 6)),
+        "loss": scores.loss,
+        "classes": ["0", "1", "2"],
+        "confusion": [[1, 2, 0], [0, 1, 1], [0, 0, 1]],
+        "per_class": [
+            {"class": "0", "n": 3, "precision": 1, "recall": 1 / 3, "f1": 0.5},
+            {"class": "1", "n": 2, "precision": 1 / 3, "recall": 0.5, "f1": 0.4},
+            {"class": "2", "n": 1, "precision": 0.5, "recall": 1, "f1": 2 / 3},
+        ],
+    }
 
 
-def test_scores_show_themselves_in_a_notebook() -> None:
+def test_scores_are_tables_in_a_notebook() -> None:
     scores = Scores.from_tally(tally_of([0, 0, 0, 1], [0, 0, 1, 1], 3), ("cat", "<dog>", "cow"))
     html = scores._repr_html_()
     for text in ("4 images", "75.00% (95 % interval 30.06% to 95.44%)", f"{scores.loss:.4f}"):
@@ -139,35 +142,6 @@ def test_a_summed_loss_is_not_weighted_again() -> None:
     loss_fn = nn.CrossEntropyLoss(reduction="sum")
     tally.add(outputs, labels, loss_fn(outputs, labels), loss_fn)
     assert tally.loss == pytest.approx(nn.functional.cross_entropy(outputs, labels).item())
-
-
-def test_classes_and_probabilities_of_the_shapes_that_are_understood() -> None:
-    logits, labels = torch.tensor([[1.0, 3.0], [2.0, -1.0]]), torch.tensor([1, 1])
-    predicted, true, classes = predicted_classes(logits, labels, nn.CrossEntropyLoss())
-    assert (predicted.tolist(), true.tolist(), classes) == ([1, 0], [1, 1], 2)
-    assert torch.allclose(probabilities(logits, nn.CrossEntropyLoss()), logits.softmax(1))
-    logs = logits.log_softmax(1)
-    assert torch.allclose(probabilities(logs, nn.NLLLoss()), logits.softmax(1))
-
-    for shape in ((2,), (2, 1)):
-        logit, target = torch.tensor([0.5, -0.5]).reshape(shape), torch.ones(shape)
-        binary = nn.BCEWithLogitsLoss()
-        assert predicted_classes(logit, target, binary)[0].tolist() == [1, 0]
-        assert predicted_classes(logit, target, binary, threshold=0.7)[0].tolist() == [0, 0]
-        assert torch.allclose(probabilities(logit, binary)[:, 1], torch.sigmoid(logit).flatten())
-        chance = torch.sigmoid(logit)
-        assert predicted_classes(chance, target, nn.BCELoss())[0].tolist() == [1, 0]
-        assert torch.allclose(probabilities(chance, nn.BCELoss())[:, 1], chance.flatten())
-
-    for outputs, targets in (
-        (torch.zeros(2, 3), torch.zeros(2, 3)),
-        (torch.zeros(2, 3, 4), torch.zeros(2, 4).long()),
-        (torch.zeros(2, 1), torch.zeros(2).long()),
-        ({"a": 1}, torch.zeros(2).long()),
-    ):
-        assert predicted_classes(outputs, targets, nn.CrossEntropyLoss()) is None
-    assert probabilities(torch.zeros(2, 1), nn.MSELoss()) is None
-    assert predicted_classes(torch.zeros(2, 2), torch.zeros(2, 2), nn.BCEWithLogitsLoss()) is None
 
 
 def test_evaluation_counts_each_sample_once_whatever_the_batches() -> None:

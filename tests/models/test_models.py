@@ -1,4 +1,4 @@
-"""The networks: shapes, parameters, and that the seed alone decides the initial weights."""
+"""The networks: shapes, parameters, and that initial weights depend on the seed alone."""
 
 import pytest
 import torch
@@ -6,10 +6,14 @@ from torch import nn
 
 from conftest import same_weights
 from lenetscope import Recipe
-from lenetscope.datasets import Preprocess, load
-from lenetscope.errors import RecipeError, UsageError
-from lenetscope.models import MODELS, LeanNet, LeNet, ReaderNet, build, memory_format
-from lenetscope.untouched import eval_mode
+from lenetscope.data.preprocess import Preprocess
+from lenetscope.data.splits import load
+from lenetscope.errors import UsageError
+from lenetscope.models import MODELS, build, memory_format
+from lenetscope.models.lean import LeanNet
+from lenetscope.models.lenet import LeNet
+from lenetscope.models.reader import ReaderNet
+from lenetscope.restore import eval_mode
 
 
 def test_the_reference_network_layer_by_layer() -> None:
@@ -31,7 +35,7 @@ def test_the_reference_network_layer_by_layer() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_relu_after_the_pooling_is_relu_before_it_bit_for_bit(dtype: torch.dtype) -> None:
-    digits = load(Recipe.load("seed")).test.images[:64]
+    digits = load(Recipe.load("reference")).test.images[:64]
     images = Preprocess((0.5,), (0.5,))(digits).to(dtype)
     model = LeNet(dropout=0.0).to(dtype)
     usual = nn.Sequential(
@@ -82,7 +86,7 @@ def test_the_reading_network_block_by_block() -> None:
 
 @pytest.mark.parametrize(("wanted", "found"), [("auto", "channels_last"), ("contiguous", "contiguous")])
 def test_the_memory_format_changes_nothing_but_the_order_in_memory(wanted: str, found: str) -> None:
-    recipe = Recipe.load("seed")
+    recipe = Recipe.load("reference")
     model = build(recipe.replace(memory_format=wanted), (1, 28, 28), 10)
     assert memory_format(model) == found
     assert same_weights(model, build(recipe, (1, 28, 28), 10))
@@ -103,10 +107,10 @@ def test_the_reference_network_computes_what_plain_functions_compute() -> None:
 
 @pytest.mark.parametrize("name", MODELS.names())
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 17, 30)])
-def test_every_network_takes_any_images(name: str, shape: tuple[int, int, int]) -> None:
-    recipe = Recipe.load("seed", model=name)
+def test_every_network_takes_images_of_any_size(name: str, shape: tuple[int, int, int]) -> None:
+    recipe = Recipe.load("reference", model=name)
     model = build(recipe, shape, 7)
-    with eval_mode(model):  # else a normalisation would learn from the zeros
+    with eval_mode(model):  # else batch normalisation would update its statistics
         assert model(torch.zeros(2, *shape)).shape == (2, 7)
     state = torch.get_rng_state()
     torch.manual_seed(55)
@@ -116,9 +120,9 @@ def test_every_network_takes_any_images(name: str, shape: tuple[int, int, int]) 
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_what_cannot_be_built_is_told() -> None:
-    with pytest.raises(RecipeError, match="unknown model 'lenett'; did you mean 'lenet'"):
-        build(Recipe.load("seed", model="lenett"), (1, 28, 28), 10)
+def test_what_cannot_be_built_is_reported() -> None:
+    with pytest.raises(UsageError, match="unknown model 'lenett'"):
+        build(Recipe.load("reference", model="lenett"), (1, 28, 28), 10)
     with pytest.raises(UsageError, match="at least 4x4, not 3x9"):
         LeNet((1, 3, 9))
     with pytest.raises(UsageError, match="at least 12x12, not 11x28"):

@@ -1,4 +1,4 @@
-"""Pictures of any kind, read or refused in one line."""
+"""Pictures of any kind are decoded, or refused with a message of one line."""
 
 import struct
 import zlib
@@ -41,17 +41,17 @@ def test_formats(tmp_path: Path, suffix: str) -> None:
     assert np.array_equal(decode(path)[0].numpy(), image)
 
 
-def test_transparency_lies_on_white_and_exif_turns_upright(tmp_path: Path) -> None:
+def test_transparency_becomes_white_and_exif_rotates(tmp_path: Path) -> None:
     Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     assert decode(tmp_path / "clear.png").unique().tolist() == [255]
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright: turn by a quarter
+    exif[0x0112] = 6  # the camera was held upright: rotate by 90 degrees
     Image.new("L", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
     assert decode(tmp_path / "turned.jpg").shape == (1, 8, 4)
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Return the start of a PNG that claims a size and has no pixels."""
+    """Return the start of a PNG whose header has a size, without pixels."""
     body = b"IHDR" + struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)
     chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
     return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 99) + b"IDAT"
@@ -65,14 +65,14 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path, side: in
         decode(path)
 
 
-def test_what_is_no_picture_is_told(tmp_path: Path) -> None:
+def test_what_is_not_a_picture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     with pytest.raises(ImageError, match="there is no file"):
         decode(path)
     with pytest.raises(ImageError, match="is a folder"):
         decode(tmp_path)
-    path.write_text("no picture")
-    with pytest.raises(ImageError, match="is no picture that Pillow can read"):
+    path.write_text("not a picture")
+    with pytest.raises(ImageError, match="is not a picture that Pillow can read"):
         decode(path)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (99, 99), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:3000])

@@ -1,4 +1,4 @@
-"""Folders stand for the pictures in them."""
+"""Which files a path on the command line stands for."""
 
 from pathlib import Path
 

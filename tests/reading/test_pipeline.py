@@ -1,4 +1,4 @@
-"""From pictures to text, with a judge that knows what it is shown."""
+"""From pictures to text, with a judge that knows MNIST's training images."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 import lenetscope
-from lenetscope.datasets.mnist import read_mnist
+from lenetscope.data.sources.mnist import read_mnist
 from lenetscope.errors import ImageError, UsageError
 from lenetscope.reading import NetworkJudge, read
 
 
 class Nearest:
-    """Answers with the label of the nearest of 3,000 training images; surer the nearer it is."""
+    """Predicts the label of the nearest of 3,000 training images, with digitness their similarity."""
 
     threshold = 0.2
 
@@ -45,7 +45,7 @@ def picture(
     size: tuple[int, int] = (120, 120),
     width: int = 8,
 ) -> Image.Image:
-    """Draw lines dark on light, each digit so many pixels to the right."""
+    """Draw dark lines on light paper; the first value of a digit is its shift to the right."""
     canvas = Image.new("L", size, 230)
     for right, lines in digits:
         for x0, y0, x1, y1 in lines:
@@ -106,7 +106,7 @@ def test_numbers_in_rows_and_lines(judge: Nearest) -> None:
     assert read(two, judge=judge).text == "717 17"
 
 
-def test_a_number_that_runs_up_the_page_is_turned(judge: Nearest) -> None:
+def test_a_number_on_a_rising_line_is_rotated(judge: Nearest) -> None:
     number = picture((0, SEVEN), (60, SEVEN), (120, ONE), (160, SEVEN), size=(320, 120))
     uphill = number.rotate(25, expand=True, fillcolor=230)
     assert read(uphill, judge=judge).text == "7717"
@@ -137,7 +137,7 @@ def test_small_pictures_may_be_filled_by_a_digit(size: tuple[int, int], negative
     assert right >= 34
 
 
-def test_a_felt_pen_may_fill_the_frame_and_the_paper_within_is_no_digit() -> None:
+def test_a_felt_pen_may_fill_the_frame_and_the_paper_within_is_not_a_digit() -> None:
     pen = Image.new("L", (120, 120), 255)
     ImageDraw.Draw(pen).ellipse((0, 0, 119, 119), outline=0, width=26)
     found = lenetscope.read(pen)
@@ -146,7 +146,7 @@ def test_a_felt_pen_may_fill_the_frame_and_the_paper_within_is_no_digit() -> Non
     assert lenetscope.read(ImageOps.invert(pen)).text == "0"
 
 
-def test_a_small_picture_of_no_digit_is_not_searched_for_one(judge: Nearest) -> None:
+def test_a_small_picture_without_a_digit_is_not_searched_for_one(judge: Nearest) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)
     found = lenetscope.read(noise)
     assert len(found.digits) == 1
@@ -155,7 +155,7 @@ def test_a_small_picture_of_no_digit_is_not_searched_for_one(judge: Nearest) -> 
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 2), (33, 9), (5, 200)])
-def test_pictures_of_hardly_any_pixels_are_answered(size: tuple[int, int]) -> None:
+def test_pictures_of_a_few_pixels_are_read_without_an_error(size: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
     for values in (random.integers(0, 256, size), np.zeros(size), 255 * (random.random(size) < 0.3)):
         found = lenetscope.read(values.astype(np.uint8), explain=True)
@@ -164,7 +164,7 @@ def test_pictures_of_hardly_any_pixels_are_answered(size: tuple[int, int]) -> No
         assert found.steps
 
 
-def test_what_was_cut_is_less_sure() -> None:
+def test_cutting_lowers_the_confidence() -> None:
     two = Image.new("L", (300, 160), 255)
     ImageDraw.Draw(two).line((40, 30, 110, 30, 70, 130), fill=0, width=8)
     ImageDraw.Draw(two).line((110, 30, 180, 30, 140, 130), fill=0, width=8)
@@ -190,11 +190,15 @@ def test_the_threshold_decides_what_is_refused(judge: Nearest) -> None:
     assert refused.text == "7"
     assert refused.rejected is not None
     assert "below the threshold of 1" in refused.rejected
-    with pytest.raises(UsageError, match="between 0 and 1"):
-        read(seven, judge=judge, threshold=1.5)
+    number = read(picture((0, SEVEN), (60, ONE), size=(190, 120)), judge=judge, threshold=1.0)
+    assert number.rejected is not None
+    assert number.rejected.startswith("2 of 2 signs")
+    for wrong in ({"threshold": 1.5}, {"skip": frozenset(["no such step"])}):
+        with pytest.raises(UsageError):
+            read(seven, judge=judge, **wrong)
 
 
-def test_mnist_images_pass_to_the_last_bit(judge: Nearest) -> None:
+def test_mnist_images_are_not_changed_by_a_bit(judge: Nearest) -> None:
     images = read_mnist().test.images[:20, 0].numpy()
     for image in images:
         for given in (image, 255 - image):
@@ -214,16 +218,16 @@ def test_steps_are_kept_when_asked_for(judge: Nearest) -> None:
     assert [step.name for step in blank.steps] == ["picture"]
 
 
-def test_what_is_no_picture_is_told(judge: Nearest, tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="there is no file"):
+def test_what_is_not_a_picture_is_refused(judge: Nearest, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no file"):
         read(tmp_path / "none.png", judge=judge)
-    with pytest.raises(ImageError, match="the picture is no picture"):
-        read(b"no picture", judge=judge)
+    with pytest.raises(ImageError, match="the picture is not a picture"):
+        read(b"not a picture", judge=judge)
     with pytest.raises(ImageError, match="has shape"):
         read(np.zeros((2, 3, 4, 5)), judge=judge)
     with pytest.raises(ImageError, match="no pixels"):
         read(np.zeros((0, 5), dtype=np.uint8), judge=judge)
-    with pytest.raises(ImageError, match="no numbers"):
+    with pytest.raises(ImageError, match="not finite"):
         read(np.full((5, 5), np.nan), judge=judge)
 
 

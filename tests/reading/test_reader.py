@@ -1,4 +1,4 @@
-"""The reader that ships: what it says, that it leaves no trace, and that its figures are true."""
+"""The installed reader: its predictions and stated results, and that it changes nothing."""
 
 import json
 from importlib import resources
@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save as bytes_of
 
-from lenetscope.datasets.mnist import read_mnist
-from lenetscope.datasets.others import no_digits
+from lenetscope.data.sources.mnist import read_mnist
 from lenetscope.errors import DataError
 from lenetscope.evaluation.reliability import reliability
-from lenetscope.models import ReaderNet
+from lenetscope.models.reader import ReaderNet
 from lenetscope.reading.reader import USUAL_NONE, Reader, judged, load_reader
+from lenetscope.reading.training.mnist_and_others import no_digits
 
 FILE = resources.files("lenetscope.reading") / "weights" / "reader.safetensors"
 
@@ -33,7 +33,7 @@ def test_it_is_small_and_loaded_once() -> None:
     assert not any(p.requires_grad for p in reader.model.parameters())
 
 
-def test_it_reads_mnist_and_its_card_says_the_truth(test_images) -> None:
+def test_it_classifies_mnist_as_its_metadata_says(test_images) -> None:
     reader = load_reader()
     images, labels = test_images
     judgement = reader.judge(images)
@@ -44,46 +44,46 @@ def test_it_reads_mnist_and_its_card_says_the_truth(test_images) -> None:
     assert 1 - errors / len(labels) >= 0.994
     assert refused / len(labels) <= 0.01
     assert error <= 0.002
-    told = reader.facts["test"]
-    assert told["n"] == len(labels)
-    # another processor rounds otherwise
-    assert errors == pytest.approx(told["errors"], abs=2)
-    assert refused == pytest.approx(told["refused"], abs=2)
-    assert error == pytest.approx(told["ece"], abs=2e-4)
+    stated = reader.facts["test"]
+    assert stated["n"] == len(labels)
+    # another processor rounds differently
+    assert errors == pytest.approx(stated["errors"], abs=2)
+    assert refused == pytest.approx(stated["refused"], abs=2)
+    assert error == pytest.approx(stated["ece"], abs=2e-4)
 
 
-def test_it_refuses_what_is_no_digit() -> None:
+def test_it_refuses_what_is_not_a_digit() -> None:
     raw = read_mnist().train
-    others = no_digits(raw.images[:2000], raw.labels[:2000], share=0.02, seed=99)
+    others = no_digits(raw.images[:2000], raw.labels[:2000], fraction=0.02, seed=99)
     reader = load_reader()
     assert (reader.judge(others).digitness < reader.threshold).float().mean() > 0.7
     blank = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
     assert reader.judge(blank).digitness[0] < reader.threshold
 
 
-def test_probabilities_and_digitness_are_softmax_and_what_is_left_of_none(test_images) -> None:
+def test_probabilities_are_a_softmax_and_digitness_is_one_minus_none(test_images) -> None:
     reader = load_reader()
     images = test_images[0][:300]
     logits = reader.logits(images)
     with torch.no_grad():
         scaled = (images.float() / 255 - reader.mean[0]) / reader.std[0]
         assert torch.allclose(logits, reader.model(scaled), atol=1e-4)
-    shares = logits.softmax(dim=1)
+    softmax = logits.softmax(dim=1)
     probabilities, digitness = reader.judge(images.numpy())
-    assert torch.allclose(digitness, 1 - shares[:, 10], atol=1e-6)
+    assert torch.allclose(digitness, 1 - softmax[:, 10], atol=1e-6)
     assert torch.allclose(
         probabilities / probabilities.sum(1, keepdim=True),
         (logits[:, :10] / reader.temperature).softmax(1),
     )
     as_trained = judged(logits, 1.0, none_share=USUAL_NONE)
-    assert torch.allclose(as_trained.with_none, shares, atol=1e-6)
-    # by Bayes: with half as many of no digit, the odds are twice as high
+    assert torch.allclose(as_trained.with_none, softmax, atol=1e-6)
+    # by Bayes: if half as many images are "none", the odds are twice as high
     rarer = judged(logits, 1.0, none_share=2 * USUAL_NONE / (1 + USUAL_NONE))
-    odds = shares[:, :10].sum(1) / shares[:, 10]
+    odds = softmax[:, :10].sum(1) / softmax[:, 10]
     assert torch.allclose(rarer.probabilities.sum(1), 2 * odds / (1 + 2 * odds), atol=1e-5)
 
 
-def test_judging_leaves_no_trace_and_one_image_is_judged_as_among_others(test_images) -> None:
+def test_judging_changes_nothing_and_the_batch_does_not_matter(test_images) -> None:
     reader = load_reader()
     images = test_images[0][:260]
     modes = [module.training for module in reader.model.modules()]
@@ -110,12 +110,12 @@ def test_judging_leaves_no_trace_and_one_image_is_judged_as_among_others(test_im
         np.zeros((2, 1, 28, 28), np.float32),
     ],
 )
-def test_other_images_are_refused_with_what_is_wanted(images: np.ndarray) -> None:
+def test_images_of_another_shape_or_dtype_are_refused(images: np.ndarray) -> None:
     with pytest.raises(DataError, match=r"uint8 images \(N, 1, 28, 28\), not (u?int|float)"):
         load_reader().judge(images)
 
 
-def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
+def test_a_saved_reader_is_loaded_again(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = ReaderNet()
     model(torch.rand(8, 1, 28, 28))
@@ -133,10 +133,10 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     assert torch.allclose(again.logits(images), reader.logits(images), atol=0.02)
 
 
-def test_damaged_and_foreign_files_are_told() -> None:
+def test_damaged_and_foreign_files_are_refused() -> None:
     whole = FILE.read_bytes()
     for data in (b"", whole[:100], whole[:-7], bytes_of({"a": torch.zeros(1)})):
-        with pytest.raises(DataError, match="x is damaged, or no reader's weights"):
+        with pytest.raises(DataError, match="x is damaged, or not the weights of a reader"):
             Reader.load(data, "x")
 
     def other(weights: dict[str, torch.Tensor], **changes: object) -> bytes:

@@ -1,10 +1,10 @@
-"""Each step of reading, against what can be said of it by hand."""
+"""Each step of reading, against answers that are known by hand."""
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from lenetscope.datasets.mnist import read_mnist
+from lenetscope.data.sources.mnist import read_mnist
 from lenetscope.reading.box import is_like_mnist, to_image
 from lenetscope.reading.components import farthest_gap, find_pieces, union, without_clutter
 from lenetscope.reading.grey import to_grey
@@ -47,7 +47,7 @@ def test_grey_is_luma_unless_only_the_colours_differ() -> None:
     assert to_grey(np.full((5, 5), 51, dtype=np.uint8)) == pytest.approx(0.2)
 
 
-def test_a_shadow_is_no_ink_but_a_stroke_across_its_edge_is() -> None:
+def test_a_shadow_is_not_ink_but_a_stroke_across_its_edge_is() -> None:
     light = np.ones((100, 100), dtype=np.float32)
     light[:, 50:] = 0.4  # a sharp shadow
     stroke = drawn((10, 50, 90, 50), size=(100, 100), width=5)
@@ -68,7 +68,7 @@ def test_polarity_of_hairlines_and_of_felt_pens(light: bool, width: int) -> None
     assert likelier.evidence > 0.5 > -0.5 > other.evidence
 
 
-def test_a_deep_shade_on_a_page_is_not_taken_for_light_strokes() -> None:
+def test_a_deep_shadow_is_not_mistaken_for_light_strokes() -> None:
     y, x = np.mgrid[-1 : 1 : 240 * 1j, -1 : 1 : 300 * 1j]
     noise = np.random.default_rng(0).normal(scale=0.02, size=x.shape)
     light = 0.8 * (1 - 0.6 * (x * x + y * y) / 2)
@@ -79,7 +79,7 @@ def test_a_deep_shade_on_a_page_is_not_taken_for_light_strokes() -> None:
     assert likelier.window < 60
 
 
-def test_pale_lines_go_where_they_touch_a_stroke_too() -> None:
+def test_pale_ruled_lines_are_removed_even_where_they_touch_a_stroke() -> None:
     digit = drawn((100, 60, 160, 60), (160, 60, 120, 190), size=(300, 240), width=8)
     y, _ = np.mgrid[:240, :300]
     lines = y % 40 < 2
@@ -91,7 +91,7 @@ def test_pale_lines_go_where_they_touch_a_stroke_too() -> None:
     assert (left & digit).sum() > 0.97 * digit.sum()
 
 
-def test_the_widest_gap_is_the_one_that_must_be_crossed() -> None:
+def test_the_widest_gap_is_the_longest_edge_of_the_spanning_tree() -> None:
     mask = np.zeros((60, 60), dtype=bool)
     mask[5:15, 5:15] = mask[18:28, 5:15] = mask[18:28, 35:45] = True
     pieces = find_pieces(mask, mask.astype(float))
@@ -99,7 +99,7 @@ def test_the_widest_gap_is_the_one_that_must_be_crossed() -> None:
     assert farthest_gap(pieces[:1]) == 0
 
 
-def test_ink_stands_out_of_noise_and_blank_paper_has_none() -> None:
+def test_ink_is_found_in_noise_and_blank_paper_has_none() -> None:
     noise = np.random.default_rng(0).normal(scale=0.02, size=(120, 120))
     assert find_ink(np.zeros((50, 50))) is None
     stroke = drawn((20, 20, 100, 100))
@@ -109,7 +109,7 @@ def test_ink_stands_out_of_noise_and_blank_paper_has_none() -> None:
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.05])
-def test_lines_of_the_paper_go_and_the_digit_stays(slope: float) -> None:
+def test_ruled_lines_are_removed_and_the_digit_stays(slope: float) -> None:
     digit = drawn((100, 60, 160, 60), (160, 60, 120, 190), size=(300, 240), width=8)
     y, x = np.mgrid[:240, :300]
     lines = (y + slope * x) % 40 < 2
@@ -119,7 +119,7 @@ def test_lines_of_the_paper_go_and_the_digit_stays(slope: float) -> None:
     assert np.array_equal(without_rulings(digit, digit), digit)
 
 
-def test_clutter_goes_frame_specks_and_what_comes_in_from_the_edge() -> None:
+def test_frames_specks_and_objects_at_the_edge_are_removed() -> None:
     mask = drawn((50, 30, 50, 90), size=(120, 120))
     clean = mask.copy()
     mask[2:118, 2:4] = mask[2:118, 116:118] = mask[2:4, 2:118] = mask[116:118, 2:118] = True
@@ -157,7 +157,7 @@ def test_lines_are_read_from_the_top_and_from_the_left() -> None:
     assert [[piece.left for piece in line] for line in lines] == [[18, 48, 78], [28]]
 
 
-def test_slope_of_a_line_that_runs_down_the_page() -> None:
+def test_slope_of_a_line_that_falls() -> None:
     down = drawn(
         *[(20 + 40 * n, 20 + 20 * n, 20 + 40 * n, 50 + 20 * n) for n in range(4)], size=(200, 200)
     )
@@ -180,7 +180,7 @@ def test_touching_digits_are_cut_where_they_touch() -> None:
     assert cut(one, one.height) == [one]
 
 
-def test_slant_is_undone_only_beyond_what_mnist_has() -> None:
+def test_slant_is_removed_only_beyond_the_range_of_mnist() -> None:
     assert slant_of(drawn((100, 20, 20, 100))) == pytest.approx(-1, abs=0.02)
     upright = drawn((60, 20, 60, 100))
     assert shear_to_undo(slant_of(upright)) == 0
@@ -189,7 +189,7 @@ def test_slant_is_undone_only_beyond_what_mnist_has() -> None:
     assert slant_of(less) == pytest.approx(RIGHTMOST, abs=0.03)
 
 
-def test_mnist_slants_as_the_limits_say() -> None:
+def test_the_limits_are_percentiles_of_the_slant_of_mnist() -> None:
     images = read_mnist().train.images[:5000, 0].numpy()
     slants = [slant_of(image) for image in images]
     low, high = np.percentile(slants, [1, 99])
@@ -197,7 +197,7 @@ def test_mnist_slants_as_the_limits_say() -> None:
     assert high == pytest.approx(LEFTMOST, abs=0.06)
 
 
-def test_stroke_width_of_a_line_and_the_shift_that_brings_it_to_the_box() -> None:
+def test_stroke_width_of_a_ring_and_the_shift_that_corrects_it() -> None:
     assert stroke_width(ring(40, 8)) == pytest.approx(8, rel=0.15)
     # 2 pixels of 100 are 0.4 of 20; after moving by r: (2 + 2 r) 20 / (100 + 2 r) = 2.5
     shift = outline_shift(2, 100)
@@ -229,7 +229,7 @@ def test_the_box_is_20_pixels_and_the_centre_of_mass_in_the_middle() -> None:
     assert not to_image(np.zeros((30, 30), dtype=np.float32)).any()
 
 
-def test_all_of_mnist_is_recognised_as_such_and_a_shifted_image_is_not() -> None:
+def test_every_mnist_image_is_recognised_and_a_shifted_one_is_not() -> None:
     images = read_mnist().test.images[:, 0].numpy()
     assert all(is_like_mnist(image) for image in images)
     assert not any(is_like_mnist(np.roll(image, 2, axis=1)) for image in images[:200])

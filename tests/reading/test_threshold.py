@@ -1,4 +1,4 @@
-"""The threshold refuses no more true digits than it may."""
+"""The threshold refuses no more than the given fraction of true digits."""
 
 import numpy as np
 import torch
@@ -6,9 +6,9 @@ import torch
 from lenetscope.reading.threshold import threshold_for
 
 
-def test_the_threshold_refuses_no_more_than_its_share() -> None:
+def test_the_threshold_refuses_no_more_than_the_fraction() -> None:
     digitness = torch.from_numpy(np.random.default_rng(1).beta(8, 1, 5000)).float()
-    for share in (0.0, 0.01, 0.2):
-        limit = threshold_for(digitness, share)
-        assert (digitness < limit).float().mean() <= share
-        assert (digitness < limit + 0.02).float().mean() > share
+    for fraction in (0.0, 0.01, 0.2):
+        limit = threshold_for(digitness, fraction)
+        assert (digitness < limit).float().mean() <= fraction
+        assert (digitness < limit + 0.02).float().mean() > fraction

@@ -1,4 +1,4 @@
-"""Runs to report on, and a browser to read the reports with."""
+"""Runs and their reports, made once, and a browser to read the reports with."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from lenetscope.runs import Run
+from lenetscope.inspection import Inspection
+from lenetscope.report import write_report
+from lenetscope.runs.folder import Run
 from report_runs import make_run, until
 
 
 @pytest.fixture(scope="session")
 def bars_run(tmp_path_factory: pytest.TempPathFactory, idx_folder: Path) -> Run:
-    """A run of two epochs on three classes, some of whose answers are wrong."""
+    """A run of two epochs on three classes, with some misclassified images."""
     path = tmp_path_factory.mktemp("bars") / "bars"
     return make_run(path, idx_folder, dataset="idx", epochs=2, lr=0.002)
 
@@ -24,6 +26,18 @@ def strange_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of one epoch on colour images of 26 classes."""
     path = tmp_path_factory.mktemp("strange") / "a & b"
     return make_run(path, None, dataset="strange", mean=[0.5] * 3, std=[0.5] * 3, lr=0.001)
+
+
+@pytest.fixture(scope="session")
+def bars_page(bars_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bars-page") / "new" / "report.html"
+    return write_report(Inspection.open(bars_run), path)
+
+
+@pytest.fixture(scope="session")
+def strange_page(strange_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("strange-page") / "report.html"
+    return write_report(Inspection.open(strange_run), path)
 
 
 @pytest.fixture(scope="session")
@@ -41,20 +55,20 @@ def browser() -> Iterator[Browser]:
 
 
 class Reader:
-    """A page that notes whatever it says, and whatever it asks for."""
+    """A page whose messages and requests are recorded."""
 
     def __init__(self, browser: Browser, width: int = 1280, **options: Any) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.context = browser.new_context(viewport={"width": width, "height": 800}, **options)
         self.page: Page = self.context.new_page()
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        self.page.on("request", self._asked)
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.messages.append(dialog.message))
+        self.page.on("request", self._requested)
 
-    def _asked(self, request: Any) -> None:
+    def _requested(self, request: Any) -> None:
         if request.url != self.url:
-            self.said.append(f"asked for {request.url[:80]}")
+            self.messages.append(f"requested {request.url[:80]}")
 
     def open(self, path: Path) -> Page:
         self.url = path.as_uri()
@@ -75,6 +89,6 @@ def reader(browser: Browser) -> Iterator[Any]:
     yield opened
     for each in readers:
         each.page.wait_for_timeout(50)
-        said = list(each.said)
+        messages = list(each.messages)
         each.context.close()
-        assert said == []
+        assert messages == []

@@ -1,4 +1,4 @@
-"""The page in a browser: silent, offline, readable on a telephone, usable by keyboard, drawn in."""
+"""The page in a browser: silent, offline, readable on a telephone, usable by keyboard."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from lenetscope.inspection import Study
-from lenetscope.report import write_report
-from lenetscope.runs import Run
+from lenetscope.inspection import Inspection
+from lenetscope.runs.folder import Run
 from report_runs import until
+
+pytestmark = pytest.mark.slow
 
 Reader = Callable[..., Page]
 
@@ -49,16 +50,6 @@ CONTRAST = """() => {
   }
   return { looked, poor };
 }"""
-
-
-@pytest.fixture(scope="module")
-def bars_page(bars_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(Study.open(bars_run), tmp_path_factory.mktemp("bars-page") / "report.html")
-
-
-@pytest.fixture(scope="module")
-def strange_page(strange_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(Study.open(strange_run), tmp_path_factory.mktemp("strange-page") / "r.html")
 
 
 @pytest.fixture(params=["bars", "strange"])
@@ -99,7 +90,7 @@ def test_headings_landmarks_texts_and_labels(reader: Reader, any_page: Path) -> 
       ...[...document.querySelectorAll("svg")].filter((e) => e.role !== "img" || !e.ariaLabel),
       ...[...document.querySelectorAll("canvas")].filter((e) =>
         !e.ariaLabel && !e.getAttribute("aria-labelledby") && e.ariaHidden !== "true" &&
-        e.checkVisibility() && !e.closest("button[aria-label], .answers li")),
+        e.checkVisibility() && !e.closest("button[aria-label], .predictions li")),
       ...[...document.querySelectorAll("button, input, a")].filter((e) =>
         !e.textContent.trim() && !e.ariaLabel && !e.labels?.length),
     ].map((e) => e.outerHTML.slice(0, 100))""")
@@ -134,7 +125,7 @@ def test_a_cell_of_the_confusion_matrix_shows_its_images(
     cells = [(i, j) for i, j in np.argwhere(matrix).tolist()]
     page.locator("#confusion button").first.focus()
     page.keyboard.press("ArrowLeft")  # there is nothing: it stays
-    at = "[document.activeElement.dataset.true, document.activeElement.dataset.said].map(Number)"
+    at = "[document.activeElement.dataset.true, document.activeElement.dataset.predicted].map(Number)"
     assert page.evaluate(at) == list(cells[0])
     row = [j for i, j in cells if i == cells[0][0] and j > cells[0][1]]
     column = [i for i, j in cells if j == cells[0][1] and i > cells[0][0]]
@@ -153,23 +144,23 @@ def test_a_cell_of_the_confusion_matrix_shows_its_images(
 
 
 def probabilities(page: Page) -> list[float]:
-    return [float(text.rstrip(" %")) for text in page.locator("#bars .share").all_inner_texts()]
+    return [float(text.rstrip(" %")) for text in page.locator("#bars .probability").all_inner_texts()]
 
 
 @pytest.mark.parametrize("kind", ["bars", "strange"])
-def test_a_test_image_gets_the_answer_that_the_run_gave_it(
+def test_a_test_image_gets_the_probabilities_of_the_run(
     reader: Reader, kind: str, bars_page: Path, bars_run: Run, strange_page: Path, strange_run: Run
 ) -> None:
     path, run = (bars_page, bars_run) if kind == "bars" else (strange_page, strange_run)
-    page, study = reader(path), Study.open(run)
+    page, inspection = reader(path), Inspection.open(run)
     data = page.evaluate("JSON.parse(document.getElementById('data').textContent)")
     for number, place in enumerate(data["images"]["examples"]):
         page.locator("#examples button").nth(number).click()
-        expected = 100 * study.probabilities[data["images"]["index"][place]].numpy()
+        expected = 100 * inspection.probabilities[data["images"]["index"][place]].numpy()
         assert probabilities(page) == pytest.approx(expected, abs=0.06)
-    pixels = study.pixels[5].flatten().tolist()
+    pixels = inspection.pixels[5].flatten().tolist()
     asked = page.evaluate("(pixels) => lenetscope.network.predict(pixels)", pixels)
-    assert asked == pytest.approx(study.probabilities[5].tolist(), abs=1e-5)
+    assert asked == pytest.approx(inspection.probabilities[5].tolist(), abs=1e-5)
 
 
 def test_the_pad_takes_strokes_of_the_mouse_and_of_the_keyboard(
@@ -177,12 +168,12 @@ def test_the_pad_takes_strokes_of_the_mouse_and_of_the_keyboard(
 ) -> None:
     page = reader(bars_page)
     page.locator("#clear").click()
-    until(page, "document.getElementById('answer').textContent === 'Draw something.'")
+    until(page, "document.getElementById('prediction').textContent === 'Draw something.'")
     assert page.locator("#bars .best").count() == 0
     box = page.locator("#pad").bounding_box()
     assert box is not None
     bright = """() => {
-      const c = document.getElementById("given");
+      const c = document.getElementById("input");
       const often = { willReadFrequently: true };
       const copy = new OffscreenCanvas(c.width, c.height).getContext("2d", often);
       copy.drawImage(c, 0, 0);
@@ -213,7 +204,7 @@ def test_the_pad_takes_strokes_of_the_mouse_and_of_the_keyboard(
         page.keyboard.press(key)
     until(page, "document.querySelectorAll('#bars .best').length === 1")
     assert "Pen down" in page.locator("#pad-help").inner_text()
-    until(page, "document.getElementById('answer').textContent.includes(', with ')")
+    until(page, "document.getElementById('prediction').textContent.includes(', with ')")
 
 
 def test_preparation_is_that_of_mnist(reader: Reader, bars_page: Path) -> None:
@@ -228,7 +219,7 @@ def test_preparation_is_that_of_mnist(reader: Reader, bars_page: Path) -> None:
       document.getElementById("centre").dispatchEvent(new Event("change"));
     }""")
     given: Any = page.evaluate("""() => {
-      const c = document.getElementById("given");
+      const c = document.getElementById("input");
       const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
       return [...data].filter((_, i) => i % 4 === 0);
     }""")
@@ -241,8 +232,8 @@ def test_preparation_is_that_of_mnist(reader: Reader, bars_page: Path) -> None:
 def test_maps_can_be_enlarged_by_keyboard_and_are_those_of_the_network(
     reader: Reader, bars_page: Path, bars_run: Run
 ) -> None:
-    page, study = reader(bars_page), Study.open(bars_run)
-    rows = [row for row in study.layers if row.kind not in ("Flatten", "Dropout")]
+    page, inspection = reader(bars_page), Inspection.open(bars_run)
+    rows = [row for row in inspection.layers if row.kind not in ("Flatten", "Dropout")]
     assert page.locator("#layers .layer h4").all_inner_texts() == [row.name for row in rows]
     counts = [page.locator("#layers .layer").nth(k).locator("button").count() for k in range(len(rows))]
     assert counts == [row.shape[0] if len(row.shape) == 3 else 1 for row in rows]
@@ -262,17 +253,18 @@ def test_maps_can_be_enlarged_by_keyboard_and_are_those_of_the_network(
 def test_the_slider_goes_back_to_before_training(
     reader: Reader, bars_page: Path, bars_run: Run
 ) -> None:
-    page, study = reader(bars_page), Study.open(bars_run)
+    page, inspection = reader(bars_page), Inspection.open(bars_run)
     slider = page.locator("#epoch")
     assert slider.input_value() == "2"
     drawn = "document.getElementById('epoch-filters').toDataURL()"
     after = page.evaluate(drawn)
-    right = int((study.predicted == study.labels).sum())
-    assert page.locator("#epoch-text").inner_text().startswith(f"{right} of the first 23 test images")
+    correct = int((inspection.predicted == inspection.labels).sum())
+    text = page.locator("#epoch-text").inner_text()
+    assert text.startswith(f"{correct} of the first 23 test images classified correctly")
     slider.focus()
     page.keyboard.press("Home")
     assert page.locator("#epoch-number").inner_text() == "0"
-    assert "Nothing is learned yet." in page.locator("#epoch-text").inner_text()
+    assert "Nothing has been learned yet." in page.locator("#epoch-text").inner_text()
     assert page.evaluate(drawn) != after
     page.keyboard.press("End")
     assert page.evaluate(drawn) == after

@@ -11,9 +11,12 @@ from playwright.sync_api import Browser
 from torch import Tensor, nn
 
 from conftest import SmallCNN
-from lenetscope.datasets import Preprocess, load
+from lenetscope.data.preprocess import Preprocess
+from lenetscope.data.splits import load
 from lenetscope.errors import LayerError
-from lenetscope.models import MLP, LeanNet, LeNet
+from lenetscope.models.lean import LeanNet
+from lenetscope.models.lenet import LeNet
+from lenetscope.models.mlp import MLP
 from lenetscope.recipe import Recipe
 from lenetscope.report import build, network
 
@@ -50,13 +53,14 @@ def run_in_browser(browser: Browser, chain: network.Chain, images: Tensor) -> np
 @pytest.fixture(scope="module")
 def mnist() -> tuple[Tensor, Tensor, Tensor]:
     """Test images, preprocessed, and some training images with labels."""
-    recipe = Recipe.load("seed")
+    recipe = Recipe.load("reference")
     splits = load(recipe)
     preprocess = Preprocess(recipe.mean, recipe.std)
     train = preprocess(splits.train.images[:2560])
     return preprocess(splits.test.images[:200]), train, splits.train.labels[:2560]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [LeNet, LeanNet, MLP])
 def test_the_page_gives_the_logits_of_pytorch(
     browser: Browser, kind: type[nn.Module], mnist: tuple[Tensor, Tensor, Tensor]
@@ -72,11 +76,12 @@ def test_the_page_gives_the_logits_of_pytorch(
     model.eval()
     with torch.no_grad():
         expected = model(images).numpy()
-    assert np.abs(expected).max() > 5  # trained: these are no logits near zero
+    assert np.abs(expected).max() > 5  # trained: the logits are not near zero
     found = run_in_browser(browser, network.describe(model, (1, 28, 28)), images)
     assert np.abs(found - expected).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_every_setting_of_a_layer_is_run_as_pytorch_runs_it(browser: Browser) -> None:
     torch.manual_seed(2)
     model = nn.Sequential(
@@ -110,7 +115,7 @@ def test_every_setting_of_a_layer_is_run_as_pytorch_runs_it(browser: Browser) ->
 
 
 class Functional(nn.Module):
-    """A step between its layers that is no layer: it changes only what is above one."""
+    """A step between its layers that is not a layer: it changes only values above one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +138,7 @@ class Residual(nn.Module):
 
 
 class Loud(nn.Conv2d):
-    """A convolution that is none: its class does more than its parent."""
+    """A convolution of a class that does more than its parent."""
 
     def forward(self, x: Tensor) -> Tensor:
         return 2 * super().forward(x)
@@ -148,17 +153,17 @@ def ends(layer: nn.Module) -> nn.Module:
     [
         (Functional(), "has branches, or steps between"),
         (Residual(), "has branches, or steps between"),
-        (ends(Loud(1, 1, 1)), "layer '0' is a Loud; what can be run here is 'Conv2d'"),
+        (ends(Loud(1, 1, 1)), "layer '0' is a Loud; the page can run 'Conv2d'"),
         (ends(nn.GELU()), "layer '0' is a GELU"),
         (ends(nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")), "pads with 'reflect'"),
         (ends(nn.MaxPool2d(2, ceil_mode=True)), r"layer '0' \(MaxPool2d\) rounds its size up"),
         (ends(nn.BatchNorm2d(1, track_running_stats=False)), "has no running statistics"),
         (ends(nn.Linear(2, 3)), "works on one side of a map only"),
-        (nn.Sequential(nn.Conv2d(1, 1, 2)), "the last layer puts out 1x1x1, not one number a class"),
+        (nn.Sequential(nn.Conv2d(1, 1, 2)), "the model returns 1x1x1, not one number per class"),
         (nn.Linear(2, 2), "has no layers inside"),
     ],
 )
-def test_what_is_no_such_chain_is_refused_and_left_as_it_was(model: nn.Module, message: str) -> None:
+def test_what_is_not_such_a_chain_is_refused_and_left_as_it_was(model: nn.Module, message: str) -> None:
     with torch.no_grad():
         model(torch.zeros(2, 1, 2, 2))  # lazy layers find their size
     model.train()
@@ -180,6 +185,6 @@ def test_a_chain_says_what_each_layer_does_and_where_its_weights_are() -> None:
     conv, fc = chain.layers[0], chain.layers[-1]
     assert (conv["weight"], conv["bias"], fc["weight"], fc["bias"]) == (0, 36, 40, 340)
     assert np.array_equal(chain.weights[40:340], model.fc.weight.detach().numpy().ravel())
-    told = json.loads(build.json_in_html(chain.as_dict()))["weights"]
-    assert (told["dtype"], told["byteOrder"], told["count"]) == ("float32", "little", 343)
-    assert np.array_equal(np.frombuffer(base64.b64decode(told["base64"]), "<f4"), chain.weights)
+    weights = json.loads(build.json_in_html(chain.as_dict()))["weights"]
+    assert (weights["dtype"], weights["byteOrder"], weights["count"]) == ("float32", "little", 343)
+    assert np.array_equal(np.frombuffer(base64.b64decode(weights["base64"]), "<f4"), chain.weights)

@@ -2,34 +2,31 @@
 
 import re
 import shutil
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lenetscope.cli import main
 from lenetscope.errors import DataError
-from lenetscope.inspection import Study
-from lenetscope.report import build, facts, insides, shown, write_report
-from lenetscope.runs import Run
-from lenetscope.tracking import untracked
+from lenetscope.inspection import Inspection
+from lenetscope.progress import no_progress
+from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.registry import Registry
+from lenetscope.report import build, facts, write_report
+from lenetscope.runs.folder import Run
 from report_runs import HOSTILE, LONG, make_run
-
-
-@pytest.fixture(scope="module")
-def bars_page(bars_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(Study.open(bars_run), tmp_path_factory.mktemp("page") / "new" / "report.html")
 
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the slow parts refuse, where a test is about others."""
-
-    def refuse(*_: object) -> None:
-        raise DataError("left out of a test, <b>for speed</b>.")
-
-    for part in ("favourites", "wanted", "missed", "embedding"):
-        monkeypatch.setattr(insides, part, refuse)
+    """Ask only quick questions, where a test is about something else."""
+    few: Registry[Question] = Registry("question")
+    for name in ("confusion", "curves", "forgetting", "health", "snapshots", "filters"):
+        few.register(name)(QUESTIONS.get(name))
+    monkeypatch.setattr(build, "QUESTIONS", few)
 
 
 def text_of(page: str) -> str:
@@ -42,7 +39,7 @@ def test_the_same_run_gives_the_same_bytes_and_nothing_else_is_left(
     bars_run: Run, bars_page: Path
 ) -> None:
     before = bars_page.read_bytes()
-    write_report(Study.open(bars_run), bars_page)
+    write_report(Inspection.open(bars_run), bars_page)
     assert bars_page.read_bytes() == before
     assert [path.name for path in bars_page.parent.iterdir()] == ["report.html"]
     assert len(before) < 4_000_000
@@ -51,20 +48,62 @@ def test_the_same_run_gives_the_same_bytes_and_nothing_else_is_left(
 def test_it_says_what_was_trained_how_good_it_is_and_how_to_repeat_it(
     bars_run: Run, bars_page: Path
 ) -> None:
-    scores, told = bars_run.scores(), text_of(bars_page.read_text("utf-8"))
+    scores, text = bars_run.scores(), text_of(bars_page.read_text("utf-8"))
     assert scores is not None
     assert scores["errors"] > 0
     low, high = scores["accuracy_interval"]
-    assert f"{100 * scores['accuracy']:.2f} %" in told
-    assert f"95 % interval {100 * low:.2f} to {100 * high:.2f} %" in told
-    assert f"All {scores['errors']} wrong answers" in told
+    assert f"{100 * scores['accuracy']:.2f} %" in text
+    assert f"95 % interval {100 * low:.2f} to {100 * high:.2f} %" in text
     for key, value in bars_run.recipe().as_dict().items():
         if key not in ("mean", "std", "compile", "name", "summary"):
-            assert re.search(rf"{key.replace('_', ' ')} {re.escape(str(value))}", told), key
-    assert "60 grey images of 28×28 pixels to learn from" in told
-    assert "lenetscope train --recipe recipe.toml --data-dir" in told
+            assert re.search(rf"{key.replace('_', ' ')} {re.escape(str(value))}", text), key
+    assert "60 grey training images of 28×28 pixels" in text
+    assert "lenetscope train --recipe recipe.toml --data-dir" in text
     for name, checksum in bars_run.environment()["data"].items():
-        assert f"{name} {checksum}" in told
+        assert f"{name} {checksum}" in text
+
+
+def test_every_question_with_a_part_is_in_its_chapter_in_order(bars_page: Path) -> None:
+    page = bars_page.read_text("utf-8")
+    assert "Not shown for this run" not in text_of(page)
+    questions = [QUESTIONS.get(name) for name in QUESTIONS.names()]
+    for chapter in build.CHAPTERS:
+        section = re.search(rf'<section id="{chapter}".*?</section>', page, re.S)
+        assert section is not None
+        found = [unescape(heading) for heading in re.findall(r"<h3>(.*?)</h3>", section[0])]
+        here = sorted((q.place, q.heading) for q in questions if q.part and q.chapter == chapter)
+        assert found == [heading for _, heading in here]
+
+
+@pytest.fixture
+def one_more() -> Iterator[str]:
+    """A question that somebody adds, and that is gone afterwards."""
+    name, marked = "one-more", "<p>What <b>one more</b> question found.</p>"
+
+    def part(inspection: Inspection) -> Part:
+        return Part(marked, {"images": len(inspection.labels)})
+
+    question = Question(
+        summary="One more.", figures=lambda *_: (), part=part, chapter="errors", heading="One & more",
+    )  # fmt: skip
+    QUESTIONS.register(name)(question)
+    yield name
+    del QUESTIONS._entries[name]
+
+
+def test_a_question_needs_no_more_than_its_registration(
+    bars_run: Run, one_more: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["inspect", str(bars_run.path), "--what", "list"])
+    assert re.search(rf"^{one_more} +One more\.$", capsys.readouterr().out, re.M)
+    few: Registry[Question] = Registry("question")
+    few.register(one_more)(QUESTIONS.get(one_more))
+    monkeypatch.setattr(build, "QUESTIONS", few)  # the others are in the report above
+    page = build.render(Inspection.open(bars_run))
+    section = page[page.index('<section id="errors"') : page.index('<section id="inside"')]
+    assert "<h3>One &amp; more</h3>\n<p>What <b>one more</b> question found.</p>" in section
+    assert '"questions":{"one-more":{"images":23}}' in page
 
 
 def test_no_address_leads_out_of_the_page(bars_page: Path) -> None:
@@ -89,8 +128,8 @@ def test_ids_are_unique_and_links_find_their_part(bars_page: Path) -> None:
         assert reference in ids, reference
 
 
-def test_names_from_files_stay_text(strange_run: Run, tmp_path: Path) -> None:
-    page = write_report(Study.open(strange_run), tmp_path / "page.html").read_text("utf-8")
+def test_names_from_files_stay_text(strange_page: Path) -> None:
+    page = strange_page.read_text("utf-8")
     assert page.count("<script") == 2  # data and program
     assert "<img src=x" not in page
     assert HOSTILE in text_of(page)
@@ -99,82 +138,87 @@ def test_names_from_files_stay_text(strange_run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("brief")
-def test_a_run_without_snapshots_says_so(bars_run: Run, tmp_path: Path) -> None:
+def test_a_run_without_snapshots_and_history_says_so(bars_run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "old"
     shutil.copytree(bars_run.path, copy)
     shutil.rmtree(copy / "snapshots")
-    (copy / "updates.jsonl").unlink(missing_ok=True)
-    told = text_of(build.render(Study.open(Run.open(copy))))
-    assert "It has not kept its weights after each epoch" in told
+    for file in ("updates.jsonl", "history.jsonl"):
+        (copy / file).unlink()
+    text = text_of(build.render(Inspection.open(Run.open(copy))))
+    assert "Not shown for this run: the run has no record of its epochs." in text
+    assert len(re.findall(r"Not shown for this run: \S+ has kept no snapshots", text)) == 3
 
 
 @pytest.mark.usefixtures("brief")
-def test_a_run_without_mistakes_has_no_gallery(idx_folder: Path, tmp_path: Path) -> None:
+def test_a_run_of_one_snapshot_has_no_slider(bars_run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "old"
+    shutil.copytree(bars_run.path, copy)
+    for epoch in (0, 1):
+        Run(copy).snapshot_file(epoch).unlink()
+    page = build.render(Inspection.open(Run.open(copy)))
+    assert "the run has kept the weights of one epoch only" in text_of(page)
+    assert 'id="epoch"' not in page
+    assert '"questions":{}' in page
+
+
+def test_a_run_without_mistakes_and_convolutions(idx_folder: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "perfect", idx_folder, dataset="idx", epochs=8, lr=0.02, model="mlp")
-    study = Study.open(run)
-    assert study.scores.errors == 0
-    told = text_of(build.render(study))
-    assert "None: every test image was named rightly" in told
-    assert "Nothing was taken for anything else" in told
-    assert "This network has no convolution" in told
+    inspection = Inspection.open(run)
+    assert inspection.scores.errors == 0
+    text = text_of(build.render(inspection))
+    assert "0 errors in 23 images" in text
+    assert re.search("Not shown for this run: [^.]*no convolution", text)
 
 
 @pytest.mark.usefixtures("brief")
-def test_a_network_that_is_no_chain_has_a_report_without_the_drawing_panel(
-    idx_folder: Path, tmp_path: Path
+def test_a_part_that_raises_is_replaced_by_the_reason(
+    bars_run: Run, idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def part(_inspection: Inspection) -> Part:
+        raise DataError("left out,\n<b>for speed</b>.")
+
+    question = Question(summary="", figures=lambda *_: (), part=part, heading="Refused")
+    build.QUESTIONS.register("refused")(question)
     run = make_run(tmp_path / "branched", idx_folder, dataset="idx", model="branched")
-    page = build.render(Study.open(run))
+    page = build.render(Inspection.open(run))
     assert "it has branches, or steps between its layers" in text_of(page)
     assert 'id="pad"' not in page
     assert 'id="confusion"' in page
-    assert text_of(page).count("Not shown for this run. left out of a test, <b>for speed</b>.") == 4
-
-
-def test_long_parts_are_tracked_under_their_names(bars_run: Run) -> None:
-    labels: list[str] = []
-
-    def tracker(label: str) -> Any:
-        labels.append(label)
-        return untracked
-
-    build.render(Study.open(bars_run), tracker)
-    assert "epochs" in labels
-    assert len(labels) == len(set(labels))
+    assert "Refused Not shown for this run: left out, <b>for speed</b>." in text_of(page)
+    monkeypatch.setattr(build, "MOST_WEIGHTS", 10)
+    assert "and a page holds 10." in build.render(Inspection.open(bars_run))
 
 
 @pytest.mark.usefixtures("brief")
-def test_images_in_the_page_stay_within_their_budget(
+def test_the_slider_leaves_epochs_out_where_filters_are_large(
     bars_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = Study.open(bars_run)
-    everything = shown.choose(study)
-    assert everything.left_out == 0
-    for (true, said), places in everything.cells.items():
-        assert 0 < len(places) <= shown.A_CELL
-        for place in places:
-            index = everything.indices[place]
-            assert (study.labels[index], study.predicted[index]) == (true, said)
-    monkeypatch.setattr(shown, "EXAMPLES", 3)
-    monkeypatch.setattr(shown, "BYTES", 4 * 28 * 28)
-    few = shown.choose(study)
-    assert len(few.indices) == 4
-    wrong = [i for i in few.indices if study.labels[i] != study.predicted[i]]
-    assert few.left_out == study.scores.errors - len(wrong)
-    assert few.left_out > 0
-    assert f"{few.left_out} wrong answers are counted here without their image" in text_of(
-        build.render(study)
-    )
+    monkeypatch.setattr("lenetscope.questions.snapshots.PAGE_BYTES", 1)
+    page = build.render(Inspection.open(bars_run))
+    assert "1 epoch in between is left out" in text_of(page)
+    assert re.search(r'"epochs":\[\{"epoch":0,.*?\{"epoch":2,', page)
 
 
-def test_a_command_is_told_only_if_there_was_one(
+@pytest.mark.usefixtures("brief")
+def test_progress_is_shown_under_the_names_of_questions(bars_run: Run) -> None:
+    names: list[str] = []
+
+    def tracker(name: str) -> Any:
+        names.append(name)
+        return no_progress
+
+    build.render(Inspection.open(bars_run), tracker)
+    assert sorted(names) == build.QUESTIONS.names()
+
+
+def test_the_command_is_given_only_if_there_was_one(
     bars_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = Study.open(bars_run)
-    assert facts.command(study) is None  # these tests are no lenetscope train
-    facts_there = study.run.environment() | {"command": ["__main__.py", "train", "--run-dir", "a b"]}
-    monkeypatch.setattr(Run, "environment", lambda _run: facts_there)
-    assert facts.command(study) == "lenetscope train --run-dir 'a b'"
+    inspection = Inspection.open(bars_run)
+    assert facts.command(inspection) is None  # these tests are not lenetscope train
+    known = bars_run.environment() | {"command": ["__main__.py", "train", "--run-dir", "a b"]}
+    monkeypatch.setattr(Run, "environment", lambda _run: known)
+    assert facts.command(inspection) == "lenetscope train --run-dir 'a b'"
 
 
 def test_scripts_share_one_scope_without_a_name_twice() -> None:

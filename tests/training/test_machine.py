@@ -1,19 +1,26 @@
-"""What the machine offers is found, taken, stated in the run, and can be overridden."""
+"""What the machine offers is found, used while training, recorded in the run, and restored."""
 
+import ctypes
 import json
+import logging
 import os
 import platform
-import subprocess
-import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from conftest import SmallCNN, same_weights
-from lenetscope import Architecture, Recipe
+from lenetscope import Architecture, Callback, Recipe, Run
 from lenetscope.errors import RecipeError
 from lenetscope.training import machine
+from lenetscope.training.state import TrainState
+
+Make = Callable[..., Architecture]
 
 
 @pytest.mark.parametrize(
@@ -26,14 +33,14 @@ from lenetscope.training import machine
     ],
 )
 def test_auto_is_bfloat16_only_where_the_processor_has_it(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], precision: str
+    make_arch: Make, monkeypatch, capabilities: dict[str, bool], precision: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert machine.precision_for("auto", "cpu") == precision
     assert machine.precision_for("64-true", "cpu") == "64-true"
     assert machine.precision_for("auto", "mps") == "32-true"
-    assert Architecture.from_recipe("fast", device="cpu").precision == precision
-    assert Architecture.from_recipe("seed", device="cpu").precision == "32-true"
+    assert make_arch(precision="auto").precision == precision
+    assert make_arch().precision == "32-true"
 
 
 @pytest.mark.parametrize(
@@ -47,83 +54,152 @@ def test_the_limit_of_a_container_is_read(tmp_path: Path, text: str, cpus: int |
     assert machine.cpu_quota(tmp_path / "none") is None
 
 
-def test_threads_are_those_asked_for_and_never_more_than_the_container_has(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    before = torch.get_num_threads()
-    try:
-        assert machine.use_threads(3) == torch.get_num_threads() == 3
-        monkeypatch.setattr(machine, "cpu_quota", lambda: 2)
-        assert machine.use_threads(0) == torch.get_num_threads() == 2
-        monkeypatch.setattr(machine, "cpu_quota", lambda: None)
-        assert machine.use_threads(0) == 2
-    finally:
-        torch.set_num_threads(before)
+def test_threads_are_those_asked_for_and_never_more_than_the_container_has(monkeypatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    for quota, threads in ((2, 2), (None, 8), (16, 8)):
+        monkeypatch.setattr(machine, "cpu_quota", lambda quota=quota: quota)
+        assert machine.threads_for(3) == 3
+        assert machine.threads_for(0) == threads
 
 
-def test_a_users_own_choice_of_allocation_is_left_alone() -> None:
-    words = "from lenetscope.training.machine import keep_freed_memory as k; print(k())"
-    plain = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
-    for extra, kept in (({}, platform.libc_ver()[0] == "glibc"), ({"MALLOC_ARENA_MAX": "2"}, False)):
-        found = subprocess.run(
-            [sys.executable, "-c", words], env=plain | extra, capture_output=True, check=True
-        )
-        assert found.stdout.decode().strip() == str(kept)
+@pytest.fixture
+def freed_memory(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What glibc is told, in place of telling it."""
+    calls: list[tuple[int, int]] = []
+    fake = SimpleNamespace(mallopt=lambda *words: calls.append(words))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: fake)
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
+    for name in [name for name in os.environ if name.startswith("MALLOC_")]:
+        monkeypatch.delenv(name)
+    machine.keep_freed_memory.cache_clear()
+    yield calls
+    machine.keep_freed_memory.cache_clear()
 
 
-def test_the_run_says_what_was_used(tmp_path: Path, idx_folder: Path) -> None:
-    recipe = Recipe.load(
-        "seed", dataset="idx", device="cpu", precision="bf16", memory_format="contiguous", threads=1
-    )
-    before = torch.get_num_threads()
-    try:
-        arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
-        run = arch.start_run(tmp_path / "run", data_dir=idx_folder)
-    finally:
-        torch.set_num_threads(before)
-    said = json.loads(run.environment_file.read_text())
-    assert {
-        key: said[key] for key in ("precision", "memory_format", "threads", "compiled", "device")
-    } == {
-        "precision": "bf16-mixed",
-        "memory_format": "contiguous",
-        "threads": 1,
-        "compiled": False,
-        "device": "cpu",
+def test_glibc_is_told_once_and_a_users_own_choice_is_left_alone(freed_memory, monkeypatch) -> None:
+    assert not machine.keeps_freed_memory()
+    assert not freed_memory  # asking tells it nothing
+    for _ in range(2):
+        assert machine.keep_freed_memory()
+    assert machine.keeps_freed_memory()
+    assert [option for option, _ in freed_memory] == [-3, -1, -2]
+    machine.keep_freed_memory.cache_clear()
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    assert not machine.keep_freed_memory()
+    assert not machine.keeps_freed_memory()
+    assert len(freed_memory) == 3
+
+
+def process_wide() -> dict[str, object]:
+    """Return what a program may have set for its whole process."""
+    loggers = [logging.getLogger(name) for name in (None, "lightning_fabric", "torch", "lenetscope")]
+    return {
+        "threads": torch.get_num_threads(),
+        "cudnn": (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark),
+        "loggers": [(logger.level, list(logger.handlers), logger.disabled) for logger in loggers],
+        "warnings": list(warnings.filters),
+        "dtype": torch.get_default_dtype(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "gradients": torch.is_grad_enabled(),
+        "MALLOC": {name: v for name, v in os.environ.items() if name.startswith(("MALLOC", "OMP"))},
     }
-    assert isinstance(said["keeps_freed_memory"], bool)
+
+
+class Looks(Callback):
+    """Looks at the process at each step, and may raise."""
+
+    def __init__(self, error: type[BaseException] | None = None) -> None:
+        self.error, self.seen = error, []
+
+    def on_step_end(self, state: TrainState) -> None:
+        self.seen.append(process_wide())
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, freed_memory) -> dict[str, object]:
+    """A process that has made its own choices, of which none is what training chooses."""
+    logger, threads = logging.getLogger("lightning_fabric"), torch.get_num_threads()
+    level = logger.level
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    logger.setLevel(logging.DEBUG)
+    torch.set_num_threads(2)
+    yield process_wide()
+    logger.setLevel(level)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_nothing_of_the_process_is_changed_but_while_training(
+    make_arch: Make, host, freed_memory, error
+) -> None:
+    looks = Looks(error)
+    arch = make_arch(threads=1, precision="bf16-mixed")
+    assert process_wide() == host
+    try:
+        arch.train(1, callbacks=[looks], progress=False)
+    except KeyboardInterrupt:
+        assert error
+    assert looks.seen[0]["threads"] == 1
+    assert looks.seen[0]["cudnn"] == (True, False)
+    assert process_wide() == host
+    arch.evaluate()
+    arch.predict(torch.rand(2, 1, 10, 10))
+    arch.to("cpu")
+    assert process_wide() == host
+    assert not freed_memory
+
+
+def test_nor_by_building_from_a_recipe_or_a_run(host, freed_memory, idx_folder, tmp_path: Path) -> None:
+    recipe = Recipe.load("reference", dataset="idx", device="cpu", threads=1, precision="bf16")
+    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
+    run = arch.start_run(tmp_path / "run", data_dir=idx_folder)
+    Architecture.resume_run(run)
+    assert process_wide() == host
+    assert not freed_memory
+    assert run.environment()["keeps_freed_memory"] is False
+
+
+def test_the_run_records_what_is_used(tmp_path: Path, idx_folder: Path) -> None:
+    recipe = Recipe.load(
+        "reference",
+        dataset="idx",
+        device="cpu",
+        precision="bf16",
+        memory_format="contiguous",
+        threads=1,
+    )
+    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
+    run: Run = arch.start_run(tmp_path / "run", data_dir=idx_folder)
+    facts = json.loads(run.environment_file.read_text())
+    keys = ("precision", "memory_format", "threads", "compiled", "device", "processes")
+    assert [facts[key] for key in keys] == ["bf16-mixed", "contiguous", 1, False, "cpu", 1]
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
         ("compile", 1, "'compile' must be true or false, not 1"),
-        ("compile", "yes", "'compile' must be true or false, not 'yes'"),
         ("memory_format", "channels-last", "did you mean 'channels_last'"),
         ("threads", -1, "'threads' must be at least 0"),
         ("precision", "bf61", "bf16"),
     ],
 )
-def test_what_is_not_allowed_is_told(field: str, value: object, message: str) -> None:
+def test_what_is_not_allowed_is_named(field: str, value: object, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        Recipe.load("seed", **{field: value})
+        Recipe.load("reference", **{field: value})
 
 
-def test_a_switch_survives_being_written_down(tmp_path: Path) -> None:
-    recipe = Recipe.load("seed", compile=True)
-    recipe.save(tmp_path / "r.toml")
-    assert Recipe.load(tmp_path / "r.toml", name="seed", summary=recipe.summary) == recipe
-
-
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler's, about itself
 def test_a_compiled_model_trains_to_the_same_weights_and_stays_itself(loaders) -> None:
     def trained(compile: bool) -> Architecture:
         torch.manual_seed(3)
         model = SmallCNN(dropout=0.0)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-        arch = Architecture(
-            model, torch.nn.CrossEntropyLoss(), optimizer, device="cpu", compile=compile
-        )
+        arch = Architecture(model, nn.CrossEntropyLoss(), optimizer, device="cpu", compile=compile)
         arch.set_loaders(*loaders)
         arch.train(2, progress=False)
         return arch

@@ -9,87 +9,84 @@ import numpy as np
 import pytest
 
 from conftest import write_bars
+from lenetscope import Architecture, Recipe
+
+pytestmark = pytest.mark.slow
+
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """333 training and 1,501 test images."""
-    return write_bars(tmp_path_factory.mktemp("idx"), 333, 1501)
-
-
-def train(folder: Path, where: Path, processes: int, batch_size: int) -> dict:
-    """Train two epochs in a folder of their own, and return what the command printed."""
-    where.mkdir()
-    launcher = [sys.executable, "-m"]
-    if processes > 1:
-        launcher += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    words = ["train", "--data-dir", str(folder), "--dataset", "idx", "--epochs", "2", "--device", "cpu",
-             "--dropout", "0", "--batch-size", str(batch_size), "--json"]  # fmt: skip
-    done = subprocess.run(
-        [*launcher, "lenetscope", *words], cwd=where, capture_output=True, text=True, check=False
-    )
+def in_two_processes(where: Path, *words: str) -> object:
+    """Run a program in two processes, of which one prints a JSON value, and return that."""
+    done = subprocess.run([*LAUNCHER, *words], cwd=where, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)  # one object: only one process prints
+    return json.loads(done.stdout)
 
 
-def test_two_processes_do_what_one_does(folder: Path, tmp_path: Path) -> None:
+def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     # 333 = 4 * 83 + 1: of the last batch one process has the only image and the other none
-    one = train(folder, tmp_path / "one", 1, batch_size=83)
-    two = train(folder, tmp_path / "two", 2, batch_size=83)
-    assert [p.name for p in (tmp_path / "two" / "runs").iterdir()] == ["seed-1"]
-    assert one["n"] == two["n"] == 1501
+    folder = write_bars(tmp_path, 333, 1501)
+    words = ["train", "--data-dir", str(folder), "--dataset", "idx", "--epochs", "2", "--device", "cpu",
+             "--dropout", "0", "--batch-size", "83", "--json"]  # fmt: skip
+    two = in_two_processes(tmp_path, "-m", "lenetscope", *words)
+    settings = {"dataset": "idx", "epochs": 2, "device": "cpu", "dropout": 0, "batch_size": 83}
+    one = Architecture.from_recipe(Recipe.load("reference", **settings), data_dir=folder)
+    one.train(progress=False)
+    assert one.evaluate().n == two["n"] == 1501
     assert np.sum(two["confusion"]) == 1501
-    for mine, theirs in zip(one["history"], two["history"], strict=True):
+    for mine, theirs in zip(one.history, two["history"], strict=True):
         assert abs(mine["train_loss"] - theirs["train_loss"]) < 1e-4
         assert abs(mine["valid_loss"] - theirs["valid_loss"]) < 1e-4
         assert abs(mine["train_accuracy"] - theirs["train_accuracy"]) < 1e-2
-    environment = json.loads((tmp_path / "two" / "runs" / "seed-1" / "environment.json").read_text())
-    assert environment["processes"] == 2
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name == "reference-1"
+    assert json.loads((run / "environment.json").read_text())["processes"] == 2
 
 
 PROGRAM = """
-import json, sys
+import json
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from lenetscope import Architecture, Callback
 
-labels = torch.arange(52) % 3  # the last of four batches has 4, two a process
+labels = torch.arange(52) % 3  # the last of four batches has 4, two per process
 images = nn.functional.one_hot(labels, 4).float() + torch.arange(52)[:, None] / 99
 data = TensorDataset(images, labels)
-torch.manual_seed(0)
-model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 3))
-optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-arch = Architecture(model, nn.CrossEntropyLoss(), optimizer, device="cpu")
-# the validation loader has five batches: one process evaluates three, the other two
-arch.set_loaders(DataLoader(data, batch_size=16, shuffle=True), DataLoader(data, batch_size=11))
 
 class Saves(Callback):
     def on_checkpoint(self, state):
         if (state.epoch, state.step) == (1, 2):
             arch.save_checkpoint("middle.pt")
 
-if "resume" in sys.argv:
-    arch.load_checkpoint("middle.pt")
-arch.train(3 - arch.total_epochs, callbacks=[Saves()], checkpoint_steps=2, progress=False)
-scores = arch.evaluate()
+def make():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    arch = Architecture(model, nn.CrossEntropyLoss(), optimizer, device="cpu")
+    # the validation loader has five batches: one process evaluates three, the other two
+    arch.set_loaders(DataLoader(data, batch_size=16, shuffle=True), DataLoader(data, batch_size=11))
+    return arch
+
+found = []
+arch = make()
+arch.train(3, callbacks=[Saves()], checkpoint_steps=2, progress=False)
+found.append([arch.losses, arch.val_losses, arch.evaluate().n])
+arch.fabric.barrier()
+arch = make()
+arch.load_checkpoint("middle.pt")
+assert (arch.total_epochs, arch.state.step) == (1, 2)
+torch.manual_seed(arch.fabric.global_rank)  # what the caller draws does not matter
+arch.train(2, progress=False)
+found.append([arch.losses, arch.val_losses, arch.evaluate().n])
 if arch.state.is_main:
-    print(json.dumps([arch.losses, arch.val_losses, scores.n]))
+    print(json.dumps(found))
 """
 
 
 def test_loaders_of_ones_own_and_exact_resume_in_two_processes(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
-
-    def run(*words: str) -> list:
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-        done = subprocess.run(
-            [*launcher, "program.py", *words], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    whole = run()
-    assert whole == run("resume")
+    whole, resumed = in_two_processes(tmp_path, "program.py")
+    assert resumed == whole
     assert whole[0][-1] < whole[0][0]
     assert whole[2] == 52

@@ -1,7 +1,7 @@
 """How good a model is: counts first, then the figures that follow from them."""
 
 from lenetscope.evaluation.evaluate import evaluate
-from lenetscope.evaluation.predictions import predicted_classes, probabilities
+from lenetscope.evaluation.outputs import predicted_classes, probabilities
 from lenetscope.evaluation.scores import Scores, wilson_interval
 from lenetscope.evaluation.tally import Tally
 

@@ -1,32 +1,28 @@
-"""One number that mends much of a network's overconfidence: a temperature that divides the logits.
+"""Temperature scaling: one number that corrects much of a network's overconfidence.
 
-In: logits (N, K) and labels (N,). Out: the temperature, and how confidence and accuracy agree before
-and after it. A temperature above 1 makes a network less sure; which class is the likeliest stays.
-
-C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017,
-arXiv:1706.04599.
+The logits are divided by a temperature; above 1 it lowers the confidence. The predicted class stays
+the same. C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On calibration of modern neural networks",
+ICML 2017, arXiv:1706.04599.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lenetscope.errors import DataError, UsageError
-from lenetscope.evaluation.reliability import Reliability, Values, checked_logits, judged, reliability
-from lenetscope.tables import html_table
+from lenetscope.evaluation.outputs import Array, Values, require_rows
+from lenetscope.evaluation.reliability import Reliability, compare
+from lenetscope.table import Table, column
 
-Array = npt.NDArray[Any]
 
-__all__ = [
-    "Calibration",
-    "Reliability",
-    "cross_fitted",
-    "fit_temperature",
-    "reliability",
-    "with_temperature",
-]
+@dataclass(frozen=True)
+class CalibrationRow:
+    """One figure, before and after temperature scaling."""
+
+    name: str = column(heading="figure")
+    before: str = column()
+    after: str = column()
 
 
 @dataclass(frozen=True)
@@ -34,9 +30,9 @@ class Calibration:
     """Confidence before and after the logits were divided by a temperature, on the same images.
 
     Attributes:
-        before: of the probabilities as the network gives them.
+        before: of the probabilities as the network returns them.
         after: of those with the temperature.
-        temperatures: the one that was used, or one a half of the images.
+        temperatures: the one that was used, or one per half of the images.
         probabilities: (N, K) float64, with the temperature.
     """
 
@@ -45,137 +41,105 @@ class Calibration:
     temperatures: tuple[float, ...]
     probabilities: Array = field(repr=False, compare=False)
 
+    @property
+    def rows(self) -> Table[CalibrationRow]:
+        """The figures before and after, one per row."""
+        used = " and ".join(f"{t:.3f}" for t in self.temperatures)
+        pairs = zip(self.before.figures(), self.after.figures(), strict=True)
+        rows = [CalibrationRow(before.name, before.value, after.value) for before, after in pairs]
+        return Table([*rows, CalibrationRow("temperature", "1", used)])
+
     def __str__(self) -> str:
-        lines = self._lines()
-        widths = [max(len(line[k]) for line in lines) for k in range(3)]
-        return "\n".join(
-            f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c.rjust(widths[2])}" for a, b, c in lines
-        )
+        return str(self.rows)
 
     def _repr_html_(self) -> str:
-        headings, *cells = self._lines()
-        return html_table(headings, cells, [False, True, True])
-
-    def _lines(self) -> list[tuple[str, str, str]]:
-        pairs = zip(self.before.texts(), self.after.texts(), strict=True)
-        used = " and ".join(f"{t:.3f}" for t in self.temperatures)
-        return [
-            (f"{self.before.n:,} images", "before", "after"),
-            ("temperature", "1", used),
-            *((name, before, after) for (name, before), (_, after) in pairs),
-        ]
+        return self.rows._repr_html_()
 
 
 def fit_temperature(logits: Values, labels: Values) -> float:
-    """Return the temperature by which to divide logits for the smallest negative log likelihood.
+    """Return the temperature by which to divide logits for the smallest negative log-likelihood.
 
-    The likelihood is concave in 1 / T, so Newton's method between two bounds finds the one best
-    temperature, to some twelve digits. Above 1 it makes a network less sure, below 1 surer; the
-    answers stay the same.
+    The loss is convex in 1 / T, so that its derivative has one root, found to some twelve digits.
 
     >>> logits = np.array([[3.0, 0.0]] * 4)
     >>> round(fit_temperature(logits, np.array([0, 0, 0, 1])), 4)  # 3 / ln 3: three to one
     2.7307
 
     Args:
-        logits: (N, K) of images that the network has not learned from, and that are not to be judged
-            by the result (see `cross_fitted` if there are no others).
-        labels: (N,) whole numbers from 0 to K - 1.
+        logits: (N, K) of images that the network was not trained on, and that are not evaluated with
+            the result (see `cross_fitted` if there are no others).
+        labels: (N,), from 0 to K - 1.
 
     Raises:
-        DataError: if there is no best temperature: no answer is wrong (it would run to 0), or the
-            labels are no more likely where their logits are larger (it would run to infinity).
+        DataError: if there is no best temperature: all images are correct (it would approach 0), or
+            the labels are no more likely where their logits are larger (it would approach infinity).
     """
-    values, true = checked_logits(logits, labels)
+    from scipy.optimize import brentq
+    from scipy.special import softmax
+
+    values, true = require_rows("logits", logits, labels)
     values = values - values.max(axis=1, keepdims=True)
-    own = values[np.arange(len(true)), true]  # (N,), 0 where the answer is right
+    own = values[np.arange(len(true)), true]  # (N,), 0 where the prediction is correct
     if not own.any():
         raise DataError(
-            f"each of these {len(true):,} images is answered rightly: the lower the temperature, the "
-            "smaller the loss, down to 0. Give more images, some of which the network gets wrong."
+            f"each of these {len(true):,} images is classified correctly: the lower the temperature, "
+            "the smaller the loss, down to 0. Give more images, some of them misclassified."
         )
 
-    def slope(inverse: float) -> tuple[float, float]:
-        """Return the first and second derivative of the loss after 1 / T."""
-        shares = np.exp(inverse * values)
-        shares /= shares.sum(axis=1, keepdims=True)
-        mean = (shares * values).sum(axis=1)
-        spread = (shares * values**2).sum(axis=1) - mean**2
-        return float((mean - own).mean()), float(spread.mean())
+    def slope(inverse: float) -> float:
+        """Return the derivative of the loss with respect to 1 / T."""
+        return float(((softmax(inverse * values, axis=1) * values).sum(axis=1) - own).mean())
 
-    if slope(0.0)[0] >= 0:
+    if slope(0.0) >= 0:
         raise DataError(
-            "the larger the logit of a class, the less likely the class: no temperature mends that. "
+            "the larger the logit of a class, the less likely the class: no temperature corrects that. "
             "Are these logits, and labels in the same order?"
         )
-    low, high = 0.0, 1.0 / max(float(-values.min()), 1e-300)
-    while slope(high)[0] < 0:
-        low, high = high, 2 * high
-    inverse = high
-    for _ in range(200):
-        first, second = slope(inverse)
-        low, high = (inverse, high) if first < 0 else (low, inverse)
-        following = inverse - first / second if second > 0 else high
-        if not low < following < high:
-            following = (low + high) / 2
-        if abs(following - inverse) <= 1e-12 * inverse:
-            break
-        inverse = following
-    return 1 / inverse
+    high = 1.0 / max(float(-values.min()), 1e-300)
+    while slope(high) < 0:
+        high *= 2
+    return 1 / float(brentq(slope, 0.0, high, xtol=1e-300, rtol=1e-13))
 
 
-def with_temperature(
-    logits: Values,
-    labels: Values,
-    temperature: float,
-    *,
-    bins: int = 15,
-    equal_mass: bool = False,
-    seed: int = 0,
-) -> Calibration:
-    """Divide logits by a temperature that was fitted on other images, and judge before and after.
+def with_temperature(logits: Values, labels: Values, temperature: float, **options: Any) -> Calibration:
+    """Divide logits by a temperature that was fitted on other images, and compare before and after.
 
     Args:
         logits: (N, K).
-        labels: (N,) whole numbers from 0 to K - 1.
+        labels: (N,), from 0 to K - 1.
         temperature: above 0, from `fit_temperature`.
-        bins: see `reliability`, as the two that follow.
-        equal_mass: see there.
-        seed: see there.
+        options: ``bins``, ``equal_mass`` and ``seed`` of `reliability`.
 
     Raises:
-        DataError: if these are no logits, or no labels for them.
+        DataError: see `require_rows`.
         UsageError: if the temperature is not above 0.
     """
     if not 0 < temperature < np.inf:
-        raise UsageError(f"a temperature is a number above 0, not {temperature}.")
-    values, true = checked_logits(logits, labels)
-    return _compared(values, values / temperature, true, (temperature,), (bins, equal_mass, seed))
+        raise UsageError(f"a temperature must be above 0 and finite, not {temperature}.")
+    values, true = require_rows("logits", logits, labels)
+    return _compared(values, values / temperature, true, (temperature,), options)
 
 
-def cross_fitted(
-    logits: Values, labels: Values, *, seed: int = 0, bins: int = 15, equal_mass: bool = False
-) -> Calibration:
-    """Fit a temperature on one half of the images and judge the other, then the other way round.
+def cross_fitted(logits: Values, labels: Values, *, seed: int = 0, **options: Any) -> Calibration:
+    """Fit a temperature on one half of the images and use it on the other half, both ways.
 
-    So no image is judged by a temperature that saw it, and all are judged.
+    So all images are evaluated, each with a temperature that was fitted without it.
 
     Args:
-        logits: (N, K) of images that the network has not learned from.
-        labels: (N,) whole numbers from 0 to K - 1.
-        seed: decides which images are in which half.
-        bins: see `reliability`.
-        equal_mass: see there.
+        logits: (N, K) of images that the network was not trained on.
+        labels: (N,), from 0 to K - 1.
+        seed: decides which images are in which half; also that of `reliability`.
+        options: ``bins`` and ``equal_mass`` of `reliability`.
 
     Returns:
-        Its ``temperatures`` are two: the first was fitted on the first half and used on the second.
+        Two ``temperatures``: the first was fitted on the first half and used on the second.
 
     Raises:
         DataError: if a half has no best temperature, see `fit_temperature`.
     """
-    values, true = checked_logits(logits, labels)
+    values, true = require_rows("logits", logits, labels)
     if len(true) < 2:
-        raise DataError("one image cannot be halved: give at least two, some of them answered wrongly.")
+        raise DataError("one image cannot be halved: give at least two, some of them misclassified.")
     order = np.random.default_rng(seed).permutation(len(true))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     scaled, temperatures = np.empty_like(values), []
@@ -185,22 +149,14 @@ def cross_fitted(
         except DataError as error:
             raise DataError(f"one half of the images gives no temperature: {error}") from error
         scaled[others] = values[others] / temperatures[-1]
-    return _compared(values, scaled, true, tuple(temperatures), (bins, equal_mass, seed))
+    return _compared(values, scaled, true, tuple(temperatures), {"seed": seed} | options)
 
 
 def _compared(
-    values: Array, scaled: Array, true: Array, temperatures: tuple[float, ...], how: tuple[Any, ...]
+    values: Array, scaled: Array, true: Array, temperatures: tuple[float, ...], options: dict[str, Any]
 ) -> Calibration:
-    before, after = (_log_softmax(logits) for logits in (values, scaled))
-    return Calibration(
-        before=judged(np.exp(before), before, true, *how),
-        after=judged(np.exp(after), after, true, *how),
-        temperatures=temperatures,
-        probabilities=np.exp(after),
-    )
+    from scipy.special import log_softmax
 
-
-def _log_softmax(logits: Array) -> Array:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    logs: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logs
+    logs = [log_softmax(logits, axis=1) for logits in (values, scaled)]
+    before, after = (compare(np.exp(each), each, true, **options) for each in logs)
+    return Calibration(before, after, temperatures, np.exp(logs[1]))

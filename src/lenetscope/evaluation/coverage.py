@@ -1,7 +1,4 @@
-"""How much better a network is that may say "I don't know".
-
-In: probabilities (N, K) and labels (N,). Out: the accuracy of the most confident answers, for every
-share of answered images, and how large that share may be for an accuracy that is wanted.
+"""Selective classification: how accurate a network is that may reject the images it is least sure of.
 
 R. El-Yaniv and Y. Wiener, "On the foundations of noise-free selective classification", JMLR 11, 2010;
 Y. Geifman and R. El-Yaniv, "Selective classification for deep neural networks", NIPS 2017,
@@ -9,35 +6,34 @@ arXiv:1705.08500; the area under the curve: Y. Geifman, G. Uziel and R. El-Yaniv
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lenetscope.errors import UsageError
-from lenetscope.evaluation.reliability import Values, checked_probabilities
+from lenetscope.evaluation.outputs import Array, Values, require_probabilities
 from lenetscope.evaluation.scores import wilson_interval
-from lenetscope.tables import html_table
+from lenetscope.table import html_table
 
-Array = npt.NDArray[Any]
+FRACTIONS = (1.0, 0.99, 0.95, 0.9, 0.75, 0.5)
+"""Coverages that a notebook shows."""
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What a network does that answers only when its confidence reaches a threshold.
+class Accepted:
+    """The images whose confidence reaches a threshold.
 
     Attributes:
-        threshold: least confidence that is answered; None if nothing is.
-        answered: images.
-        errors: wrong answers among them.
-        coverage: share of images answered, from 0 to 1.
+        threshold: least confidence that is accepted; None if no image is.
+        n: images.
+        errors: how many of them are misclassified.
+        coverage: fraction of all images that is accepted, from 0 to 1.
         coverage_interval: its 95 % interval, from `Coverage.at_accuracy` only.
-        accuracy: share of right answers among those given; None if nothing is answered.
+        accuracy: fraction of the accepted images that is correct; None without any.
         accuracy_interval: its 95 % interval, see `wilson_interval`.
     """
 
     threshold: float | None
-    answered: int
+    n: int
     errors: int
     coverage: float
     coverage_interval: tuple[float, float] | None
@@ -45,172 +41,156 @@ class Answered:
     accuracy_interval: tuple[float, float] | None
 
     def __str__(self) -> str:
-        if self.accuracy is None or self.accuracy_interval is None:
-            return "nothing answered"
+        if self.accuracy is None:
+            return "no image accepted"
         return (
-            f"{self.answered:,} answered ({self.coverage:.1%}"
-            f"{_interval(self.coverage_interval, '.1%')}), {self.errors} errors, "
-            f"{self.accuracy:.2%} right{_interval(self.accuracy_interval, '.2%')}, "
-            f"confidence at least {self.threshold:.2%}"
+            f"{self.n:,} accepted ({self.coverage:.1%}{_interval(self.coverage_interval, '.1%')}), "
+            f"{self.errors} errors, accuracy {self.accuracy:.2%}"
+            f"{_interval(self.accuracy_interval, '.2%')}, confidence at least {self.threshold:.2%}"
         )
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Accuracy against the share of images that are answered, the most confident first.
+    """Accuracy against the fraction of images that is accepted, the most confident first.
 
     Attributes:
         n: images.
         thresholds: (T,) the confidences that occur, falling.
-        answered: (T,) images that reach each threshold.
-        errors: (T,) wrong answers among them.
-        aurc: area under the curve of the error share over coverage: the mean, over 1 to N answered
-            images, of the share of errors among them; equal confidences in random order.
-        aurc_best: what it would be if every right answer were surer than every wrong one. With
-            confidences that mean nothing it would be the share of errors of all images.
+        accepted: (T,) images that reach each threshold.
+        errors: (T,) how many of them are misclassified.
+        aurc: area under the risk-coverage curve: the fraction of errors among the accepted images, a
+            mean over 1 to N accepted images; equal confidences count as in random order.
+        aurc_best: what it would be if every correct image were more confident than every misclassified
+            one. With confidences that mean nothing it would be the fraction of errors of all images.
     """
 
     n: int
     thresholds: Array = field(repr=False, compare=False)
-    answered: Array = field(repr=False, compare=False)
+    accepted: Array = field(repr=False, compare=False)
     errors: Array = field(repr=False, compare=False)
     aurc: float
     aurc_best: float
 
     @property
     def coverages(self) -> Array:
-        """Share of images answered at each threshold, (T,), rising to 1."""
-        shares: Array = self.answered / self.n
-        return shares
+        """Fraction of images accepted at each threshold, (T,), rising to 1."""
+        fractions: Array = self.accepted / self.n
+        return fractions
 
     @property
     def accuracies(self) -> Array:
-        """Share of right answers among them, (T,)."""
-        shares: Array = 1 - self.errors / self.answered
-        return shares
+        """Fraction of the accepted images that is correct, (T,)."""
+        fractions: Array = 1 - self.errors / self.accepted
+        return fractions
 
     @property
     def intervals(self) -> Array:
-        """95 % interval of each accuracy, (T, 2), each for itself."""
-        pairs = zip(self.answered.tolist(), self.errors.tolist(), strict=True)
+        """95 % interval of each accuracy by itself, (T, 2)."""
+        pairs = zip(self.accepted.tolist(), self.errors.tolist(), strict=True)
         return np.array([wilson_interval(n - wrong, n) for n, wrong in pairs])
 
-    def at_coverage(self, coverage: float) -> Answered:
-        """Answer at least this share of the images, and no more than equal confidences make it.
+    def at_coverage(self, coverage: float) -> Accepted:
+        """Accept this fraction of the images, and those as confident as the last of them.
 
         Raises:
-            UsageError: if the share is not above 0 and at most 1.
+            UsageError: if the fraction is not above 0 and at most 1.
         """
         if not 0 < coverage <= 1:
-            raise UsageError(f"a coverage is above 0 and at most 1, not {coverage}.")
-        return self._answered(int(np.searchsorted(self.answered, coverage * self.n - 1e-9)), None)
+            raise UsageError(f"a coverage must be above 0 and at most 1, not {coverage}.")
+        return self._accept(int(np.searchsorted(self.accepted, coverage * self.n - 1e-9)), None)
 
-    def at_accuracy(self, wanted: float, *, seed: int = 0, draws: int = 500) -> Answered:
-        """Answer as many images as may be answered for an accuracy that is wanted.
+    def at_accuracy(self, wanted: float, *, seed: int = 0, draws: int = 500) -> Accepted:
+        """Accept as many images as possible with an accuracy of at least ``wanted``.
 
-        The threshold is chosen on the images that it is judged by, so the accuracy flatters a little.
-        The interval of the coverage takes the choice into account: images are drawn anew with
-        replacement and the threshold chosen anew each time (B. Efron, "Bootstrap methods", Ann.
+        The threshold is chosen on the images that it is evaluated on, so the accuracy is a little
+        optimistic. The interval of the coverage takes the choice into account: images are drawn with
+        replacement, and the threshold is chosen anew each time (B. Efron, "Bootstrap methods", Ann.
         Stat. 7(1), 1979; percentiles).
 
         Args:
-            wanted: share of right answers among those given, above 0 and at most 1.
+            wanted: fraction of the accepted images, above 0 and at most 1.
             seed: of the draws.
             draws: how many.
 
         Returns:
-            Coverage 0 if even the surest answers do not reach it.
+            Coverage 0 if even the most confident images do not reach it.
 
         Raises:
             UsageError: if ``wanted`` is out of range, or ``draws`` is below 1.
         """
         if not 0 < wanted <= 1 or draws < 1:
             raise UsageError(
-                f"a wanted accuracy is above 0 and at most 1, and draws are 1 or more, not {wanted} "
-                f"and {draws}."
+                "a wanted accuracy must be above 0 and at most 1, and draws at least 1, not "
+                f"{wanted} and {draws}."
             )
         random = np.random.default_rng(seed)
-        right = np.diff(self.answered - self.errors, prepend=0)  # (T,) new at each threshold
+        correct = np.diff(self.accepted - self.errors, prepend=0)  # (T,) new at each threshold
         wrong = np.diff(self.errors, prepend=0)
-        chances = np.concatenate([right, wrong]) / self.n  # (2T,)
+        chances = np.concatenate([correct, wrong]) / self.n  # (2T,)
         largest = []
         for _ in range(draws):
             drawn = random.multinomial(self.n, chances).reshape(2, -1).cumsum(axis=1)  # (2, T)
             place = _last_reaching(wanted, drawn.sum(axis=0), drawn[1])
             largest.append(0.0 if place is None else drawn[:, place].sum() / self.n)
-        low, high = np.quantile(largest, [0.025, 0.975])
-        return self._answered(
-            _last_reaching(wanted, self.answered, self.errors), (float(low), float(high))
-        )
+        low, high = np.quantile(largest, [0.025, 0.975]).tolist()
+        return self._accept(_last_reaching(wanted, self.accepted, self.errors), (low, high))
 
-    def _answered(self, place: int | None, interval: tuple[float, float] | None) -> Answered:
+    def _accept(self, place: int | None, interval: tuple[float, float] | None) -> Accepted:
         if place is None:
-            return Answered(None, 0, 0, 0.0, interval, None, None)
-        n, wrong = int(self.answered[place]), int(self.errors[place])
-        return Answered(
-            threshold=float(self.thresholds[place]),
-            answered=n,
-            errors=wrong,
-            coverage=n / self.n,
-            coverage_interval=interval,
-            accuracy=1 - wrong / n,
-            accuracy_interval=wilson_interval(n - wrong, n),
-        )
+            return Accepted(None, 0, 0, 0.0, interval, None, None)
+        n, wrong = int(self.accepted[place]), int(self.errors[place])
+        threshold, accuracy = float(self.thresholds[place]), 1 - wrong / n
+        bounds = wilson_interval(n - wrong, n)
+        return Accepted(threshold, n, wrong, n / self.n, interval, accuracy, bounds)
 
     def _repr_html_(self) -> str:
-        rows = [self.at_coverage(share) for share in (1.0, 0.99, 0.95, 0.9, 0.75, 0.5)]
+        rows = [self.at_coverage(fraction) for fraction in FRACTIONS]
         cells = [
-            [
-                f"{row.coverage:.1%}",
-                f"{row.threshold:.2%}",
-                f"{row.answered:,}",
-                f"{row.errors:,}",
-                f"{row.accuracy:.2%}",
-            ]
-            for row in rows
+            (
+                f"{r.coverage:.1%}",
+                f"{r.threshold:.2%}",
+                f"{r.n:,}",
+                f"{r.errors:,}",
+                f"{r.accuracy:.2%}",
+            )
+            for r in rows
         ]
-        headings = ["coverage", "confidence at least", "answered", "errors", "accuracy"]
+        headings = ["coverage", "confidence at least", "accepted", "errors", "accuracy"]
         return html_table(headings, cells, [True] * 5)
 
 
 def coverage_curve(probabilities: Values, labels: Values) -> Coverage:
-    """Answer only the surest images, from the one surest to all of them, and count the errors.
+    """Accept the most confident images, from one to all of them, and count the errors.
 
     >>> curve = coverage_curve(np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]]), np.array([0, 0, 0]))
     >>> curve.coverages.round(2).tolist(), curve.accuracies.round(2).tolist()
     ([0.33, 0.67, 1.0], [1.0, 1.0, 0.67])
 
     Args:
-        probabilities: (N, K), rows that add up to 1; the largest of a row is the confidence.
-        labels: (N,) whole numbers from 0 to K - 1.
+        probabilities: (N, K); the largest of a row is the confidence.
+        labels: (N,), from 0 to K - 1.
 
     Raises:
-        DataError: if these are no probabilities, or no labels for them.
+        DataError: see `require_probabilities`.
     """
-    shares, true = checked_probabilities(probabilities, labels)
-    confidence = shares.max(axis=1)
-    wrong = shares.argmax(axis=1) != true
-    order = np.argsort(-confidence, kind="stable")
-    sorted_confidence = confidence[order]
-    last = np.append(np.flatnonzero(np.diff(sorted_confidence)), len(true) - 1)  # of equal ones, (T,)
-    answered, errors = last + 1, wrong[order].cumsum()[last]
-    everyone = np.arange(1, len(true) + 1)
-    # between two thresholds errors rise in a line: their expectation in random order
-    expected = np.interp(everyone, np.append(0, answered), np.append(0, errors))
-    best = np.maximum(0, everyone - (len(true) - errors[-1]))
-    return Coverage(
-        n=len(true),
-        thresholds=sorted_confidence[last],
-        answered=answered,
-        errors=errors,
-        aurc=float((expected / everyone).mean()),
-        aurc_best=float((best / everyone).mean()),
-    )
+    values, true = require_probabilities(probabilities, labels)
+    wrong = values.argmax(axis=1) != true
+    order = np.argsort(-values.max(axis=1), kind="stable")
+    confidence = values.max(axis=1)[order]
+    last = np.append(np.flatnonzero(np.diff(confidence)), len(true) - 1)  # of equal ones, (T,)
+    accepted, errors = last + 1, wrong[order].cumsum()[last]
+    counts = np.arange(1, len(true) + 1)
+    # between two thresholds errors rise linearly: their expectation in random order
+    expected = np.interp(counts, np.append(0, accepted), np.append(0, errors))
+    best = np.maximum(0, counts - (len(true) - errors[-1]))
+    areas = (float((each / counts).mean()) for each in (expected, best))
+    return Coverage(len(true), confidence[last], accepted, errors, *areas)
 
 
-def _last_reaching(wanted: float, answered: Array, errors: Array) -> int | None:
-    """Return the last place at which enough of the answers are right, or None."""
-    reached = np.flatnonzero((answered > 0) & (errors <= (1 - wanted) * answered + 1e-9))
+def _last_reaching(wanted: float, accepted: Array, errors: Array) -> int | None:
+    """Return the last place at which the accuracy is at least ``wanted``, or None."""
+    reached = np.flatnonzero((accepted > 0) & (errors <= (1 - wanted) * accepted + 1e-9))
     return int(reached[-1]) if len(reached) else None
 
 

@@ -1,7 +1,7 @@
-"""One pass over a loader, nothing changed, each sample counted once.
+"""Evaluation: one pass over a loader that counts each sample once and changes nothing.
 
-In: a model, a loader and a loss. Out: a `Tally`. In several processes each takes every P-th batch, so
-that no sample is padded or counted twice, and the sums are added up at the end.
+Of P processes each takes every P-th batch, so that no sample is padded or counted twice, and the sums
+are added up at the end.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lenetscope.evaluation.predictions import label_error
+from lenetscope.evaluation.outputs import label_error
 from lenetscope.evaluation.tally import Tally
-from lenetscope.untouched import eval_mode
+from lenetscope.restore import eval_mode
 
 
 def evaluate(
@@ -27,12 +27,12 @@ def evaluate(
     processes: int = 1,
     reduce: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> Tally:
-    """Count how ``model`` does on ``loader``, in evaluation mode and without gradients.
+    """Evaluate a model on a loader, in evaluation mode and without gradients.
 
     Args:
         model: its modes are as before when this returns or raises.
         loader: yields (inputs, labels).
-        loss_fn: of (outputs, labels), a mean over the batch; a module is asked in evaluation mode.
+        loss_fn: of (outputs, labels), a mean over the batch; a module is put into evaluation mode.
         forward: what to call in place of ``model``, such as the engine's wrapper around it.
         device: where inputs and labels are sent.
         rank: number of this process, from 0.

@@ -1,7 +1,4 @@
-"""Figures that can be cited: each with the number of samples and the interval it lies in.
-
-In: a tally. Out: `Scores`, frozen.
-"""
+"""Figures that can be cited, each with the number of samples and its confidence interval."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,14 +9,14 @@ import numpy.typing as npt
 
 from lenetscope.errors import DataError
 from lenetscope.evaluation.tally import Tally
-from lenetscope.tables import html_table
+from lenetscope.table import Table, column, html_table
 
 Z_95 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a share.
+    """Return the 95 % score interval of a fraction.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", J. Am.
     Stat. Assoc. 22(158), 1927; it stays within [0, 1] and is sound near 1, where accuracies lie.
@@ -31,22 +28,50 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
         successes: from 0 to ``n``.
         n: samples, at least 1.
     """
-    share = successes / n
-    middle = share + Z_95**2 / (2 * n)
-    spread = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n**2))
+    fraction = successes / n
+    middle = fraction + Z_95**2 / (2 * n)
+    spread = Z_95 * math.sqrt(fraction * (1 - fraction) / n + Z_95**2 / (4 * n**2))
     scale = 1 + Z_95**2 / n
     low, high = (middle - spread) / scale, (middle + spread) / scale
-    return max(0.0, min(low, share)), min(1.0, max(high, share))  # whatever rounding does
+    return max(0.0, min(low, fraction)), min(1.0, max(high, fraction))  # whatever rounding does
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """The figures of one class; None where 0 would be divided by 0.
+
+    Attributes:
+        name: of the class.
+        n: samples of the class.
+        precision: fraction of the samples predicted as the class that are of it.
+        recall: fraction of the samples of the class that are predicted as it.
+        f1: harmonic mean of the two.
+    """
+
+    name: str = column(heading="class")
+    n: int = column(",d")
+    precision: float | None = column(".2%")
+    recall: float | None = column(".2%")
+    f1: float | None = column(".2%", "F1")
+
+
+@dataclass(frozen=True)
+class Confused:
+    """How many samples of one class are predicted as another."""
+
+    true: str = column()
+    predicted: str = column()
+    n: int = column(",d", "images")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How a classifier did on ``n`` samples.
+    """The figures of a classifier on ``n`` samples.
 
     Attributes:
         n: samples.
-        errors: those whose class was not predicted.
-        accuracy: share of the others, from 0 to 1.
+        errors: misclassified samples.
+        accuracy: fraction of the others, from 0 to 1.
         accuracy_interval: its 95 % interval, see `wilson_interval`.
         loss: mean over the samples, in the units of the loss (nats for cross-entropy).
         confusion: (K, K) int64, rows true and columns predicted.
@@ -63,50 +88,54 @@ class Scores:
 
     @classmethod
     def from_tally(cls, tally: Tally, classes: tuple[str, ...] | None = None) -> "Scores":
-        """Derive the figures from a tally.
+        """Compute the figures of a tally.
 
         Args:
             tally: of a classification.
             classes: K names; by default ``"0"``, ``"1"`` and so on.
 
         Raises:
-            DataError: if the tally has no samples, or is of no classification.
+            DataError: if the tally has no samples, or is not of a classification.
         """
         if not tally.n:
             raise DataError("there is nothing to evaluate: the loader gave no samples.")
         if tally.confusion is None:
             raise DataError(
                 "scores are for classification: outputs (N, K) with integer labels (N,), or one "
-                "output a sample with BCEWithLogitsLoss or BCELoss."
+                "output per sample with BCEWithLogitsLoss or BCELoss."
             )
-        counted, right = int(tally.confusion.sum()), int(tally.confusion.trace())
-        if not counted:
+        n, correct = int(tally.confusion.sum()), int(tally.confusion.trace())
+        if not n:
             raise DataError("there is nothing to evaluate: no label is one of the classes.")
-        names = classes or tuple(str(k) for k in range(len(tally.confusion)))
         return cls(
-            n=counted,
-            errors=counted - right,
-            accuracy=right / counted,
-            accuracy_interval=wilson_interval(right, counted),
+            n=n,
+            errors=n - correct,
+            accuracy=correct / n,
+            accuracy_interval=wilson_interval(correct, n),
             loss=tally.loss,
             confusion=tally.confusion.numpy(),
-            classes=names,
+            classes=classes or tuple(str(k) for k in range(len(tally.confusion))),
         )
 
-    def per_class(self) -> list[dict[str, Any]]:
-        """Return name, n, precision, recall and F1 of each class; None where 0 would divide."""
-        true, predicted = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
-        right = self.confusion.diagonal()
-        return [
-            {
-                "class": name,
-                "n": int(true[k]),
-                "precision": _share(right[k], predicted[k]),
-                "recall": _share(right[k], true[k]),
-                "f1": _share(2 * right[k], true[k] + predicted[k]),
-            }
-            for k, name in enumerate(self.classes)
-        ]
+    def per_class(self) -> Table[ClassScores]:
+        """Return the figures of each class."""
+        true, predicted = self.confusion.sum(axis=1), self.confusion.sum(axis=0)  # (K,) each
+        correct = self.confusion.diagonal()
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+            ratios = np.stack([correct / predicted, correct / true, 2 * correct / (true + predicted)])
+        columns = [[None if np.isnan(r) else r for r in each] for each in ratios.tolist()]
+        return Table(map(ClassScores, self.classes, true.tolist(), *columns))
+
+    def most_confused(self, count: int = 5) -> Table[Confused]:
+        """Return the largest cells off the diagonal, largest first."""
+        off = self.confusion * (1 - np.eye(len(self.confusion), dtype=np.int64))
+        largest = np.argsort(-off, axis=None, kind="stable")[:count]
+        cells = np.stack(np.unravel_index(largest, off.shape), axis=1).tolist()
+        return Table(
+            Confused(self.classes[true], self.classes[predicted], int(off[true, predicted]))
+            for true, predicted in cells
+            if off[true, predicted]
+        )
 
     def _repr_html_(self) -> str:
         low, high = self.accuracy_interval
@@ -115,29 +144,8 @@ class Scores:
             ("errors", f"{self.errors:,}"),
             ("loss", f"{self.loss:.4f}"),
         ]
-        cells = [
-            [
-                row["class"],
-                f"{row['n']:,}",
-                *("-" if row[k] is None else f"{row[k]:.2%}" for k in ("precision", "recall", "f1")),
-            ]
-            for row in self.per_class()
-        ]
-        headings = ["class", "n", "precision", "recall", "F1"]
-        return html_table([f"{self.n:,} images", ""], figures, [False, True]) + html_table(
-            headings, cells, [False, True, True, True, True]
-        )
-
-    def most_confused(self, count: int = 5) -> list[tuple[str, str, int]]:
-        """Return the largest cells off the diagonal: true class, predicted class, how often."""
-        off = self.confusion * (1 - np.eye(len(self.confusion), dtype=np.int64))
-        largest = np.argsort(-off, axis=None, kind="stable")[:count]
-        pairs = [np.unravel_index(cell, off.shape) for cell in largest]
-        return [
-            (self.classes[true], self.classes[wrong], int(off[true, wrong]))
-            for true, wrong in pairs
-            if off[true, wrong]
-        ]
+        total = html_table([f"{self.n:,} images", ""], figures, [False, True])
+        return total + self.per_class()._repr_html_()
 
     def as_dict(self) -> dict[str, Any]:
         """Return all figures as plain values, for JSON."""
@@ -149,9 +157,5 @@ class Scores:
             "loss": self.loss,
             "classes": list(self.classes),
             "confusion": self.confusion.tolist(),
-            "per_class": self.per_class(),
+            "per_class": [{"class": row.pop("name")} | row for row in self.per_class().as_dicts()],
         }
-
-
-def _share(part: Any, whole: Any) -> float | None:
-    return float(part / whole) if whole else None

@@ -1,7 +1,7 @@
-"""What is counted while batches go by: samples, their loss, and who was taken for whom.
+"""Running sums over batches: samples, their loss, and the confusion matrix.
 
-In: outputs, labels and loss of one batch after another. Out: sums, from which means over samples
-follow, never means over batches. Sums of several processes add up to those of one.
+Means follow from the sums, so that they are means over samples, never over batches. The sums of
+several processes add up to those of one.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lenetscope.evaluation.predictions import predicted_classes
+from lenetscope.evaluation.outputs import predicted_classes
 
 
 class Tally:
@@ -32,8 +32,8 @@ class Tally:
         """Count one batch.
 
         Args:
-            outputs: what the model put out.
-            labels: what was asked for.
+            outputs: of the model.
+            labels: the targets.
             loss: scalar, the mean over the batch (the sum, if ``loss_fn.reduction`` is ``"sum"``).
             loss_fn: what computed it.
         """
@@ -57,7 +57,7 @@ class Tally:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of samples whose class was predicted; None where there are no classes."""
+        """Fraction of samples that are classified correctly; None where there are no classes."""
         if self.confusion is None or not self.confusion.sum():
             return None
         return int(self.confusion.trace()) / int(self.confusion.sum())
@@ -69,7 +69,7 @@ class Tally:
             reduce: adds a float64 tensor up over the processes; every process must call it.
         """
         classes = 0 if self.confusion is None else len(self.confusion)
-        # a process that had no batch does not know K: those that had one tell it
+        # a process without a batch does not know K, and learns it from the others
         sizes = [float(self.n), self.loss_sum, float(classes), float(classes > 0)]
         n, loss_sum, class_sum, informed = reduce(torch.tensor(sizes, dtype=torch.float64)).tolist()
         total = Tally()
@@ -85,7 +85,7 @@ class Tally:
         return {"n": self.n, "loss_sum": self.loss_sum, "confusion": self.confusion}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the sums that `state_dict` returned."""
+        """Restore the sums that `state_dict` returned."""
         self.n = state["n"]
         self.loss_sum = state["loss_sum"]
         self.confusion = state["confusion"]

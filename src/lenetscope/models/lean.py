@@ -1,17 +1,20 @@
-"""A network of few multiplications, for training in seconds.
+"""A network with few multiplications, for training in seconds.
 
-In: images (N, C, H, W). Out: logits (N, K). 212,682 parameters for 28x28 images of one channel and ten
-classes. No padding and a wide first filter, so that the maps shrink early; ReLU after the pooling, as
-in `lenet`.
+A wide first filter and no padding make the feature maps shrink early; ReLU follows the pooling, as in
+`lenet`.
 """
 
 from torch import Tensor, nn
 
 from lenetscope.errors import UsageError
+from lenetscope.models import MODELS
 
 
+@MODELS.register("lean")
 class LeanNet(nn.Module):
     """A convolution of 5x5 and one of 3x3, each with pooling and ReLU, and two linear layers.
+
+    212,682 parameters for 28x28 images of one channel and ten classes; the shapes below are for these.
 
     Args:
         image_shape: (C, H, W) of the images.
@@ -23,10 +26,7 @@ class LeanNet(nn.Module):
     """
 
     def __init__(
-        self,
-        image_shape: tuple[int, int, int] = (1, 28, 28),
-        classes: int = 10,
-        dropout: float = 0.5,
+        self, image_shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10, dropout: float = 0.5
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
@@ -46,7 +46,7 @@ class LeanNet(nn.Module):
         self.fc2 = nn.Linear(256, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (N, K) for images (N, C, H, W); the shapes below are for 28x28."""
+        """Return logits (N, K) for images (N, C, H, W)."""
         x = self.relu1(self.pool1(self.conv1(images)))  # (N, 16, 12, 12)
         x = self.relu2(self.pool2(self.conv2(x)))  # (N, 32, 5, 5)
         x = self.flatten(x)  # (N, 800)

@@ -1,19 +1,22 @@
-"""The reference network, a LeNet-like convolutional network.
+"""The reference network, a convolutional network in the manner of LeNet.
 
-In: images (N, C, H, W). Out: logits (N, K). 421,642 parameters for 28x28 images of one channel and
-ten classes. After Y. LeCun et al., "Gradient-based learning applied to document recognition",
-Proc. IEEE 86(11), 1998, with ReLU, max pooling and dropout in place of what was used then. ReLU stands
-after the pooling, not before it: the two commute, bit for bit in values and gradients, and it has a
-quarter of the numbers to look at.
+After Y. LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 86(11),
+1998, with ReLU, max pooling and dropout in place of what was used then. ReLU follows the pooling
+instead of preceding it: the two commute, bit for bit in values and gradients, and after the pooling
+ReLU has only a quarter of the values to process.
 """
 
 from torch import Tensor, nn
 
 from lenetscope.errors import UsageError
+from lenetscope.models import MODELS
 
 
+@MODELS.register("lenet")
 class LeNet(nn.Module):
-    """Two convolutions of 3x3, each with ReLU and pooling, and two linear layers.
+    """Two convolutions of 3x3, each with pooling and ReLU, and two linear layers.
+
+    421,642 parameters for 28x28 images of one channel and ten classes; the shapes below are for these.
 
     >>> import torch
     >>> LeNet()(torch.zeros(2, 1, 28, 28)).shape
@@ -29,10 +32,7 @@ class LeNet(nn.Module):
     """
 
     def __init__(
-        self,
-        image_shape: tuple[int, int, int] = (1, 28, 28),
-        classes: int = 10,
-        dropout: float = 0.5,
+        self, image_shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10, dropout: float = 0.5
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
@@ -51,7 +51,7 @@ class LeNet(nn.Module):
         self.fc2 = nn.Linear(128, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (N, K) for images (N, C, H, W); the shapes below are for 28x28."""
+        """Return logits (N, K) for images (N, C, H, W)."""
         x = self.relu1(self.pool1(self.conv1(images)))  # (N, 32, 14, 14)
         x = self.relu2(self.pool2(self.conv2(x)))  # (N, 64, 7, 7)
         x = self.flatten(x)  # (N, 3136)

@@ -1,28 +1,31 @@
 """The network that reads handwriting: few parameters, and most of its work where maps are small.
 
-In: images (N, C, H, W). Out: logits (N, K). 153,995 parameters for 28x28 images of one channel and
-eleven classes (ten digits and none). A wide first filter sees strokes of any width; blocks of 3x3
-convolutions follow, each with batch normalisation (S. Ioffe and C. Szegedy, "Batch normalization",
-ICML 2015), which lets a network of this size learn from hard augmentation within an hour; the last two
-are added to what goes in (K. He et al., "Deep residual learning", CVPR 2016). Averaging over all places
-(M. Lin et al., "Network in network", ICLR 2014) makes the answer depend little on where the digit lies.
+A wide first filter sees strokes of any width. Blocks of 3x3 convolutions follow, each with batch
+normalisation (S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015), which lets a network of this
+size learn from strong augmentation within an hour; the last two are residual (K. He et al., "Deep
+residual learning", CVPR 2016). Global average pooling (M. Lin et al., "Network in network", ICLR 2014)
+makes the prediction depend little on where the digit is.
 """
 
 from torch import Tensor, nn
 
 from lenetscope.errors import UsageError
+from lenetscope.models import MODELS
 
 
 def _block(inputs: int, outputs: int, size: int = 3, *, pool: bool = False) -> nn.Sequential:
-    """Return a convolution that keeps the size of the maps, perhaps halved, normalised, and ReLU."""
+    """Return a convolution that keeps the size of the maps, pooling if asked for, a norm, and ReLU."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False)]
-    if pool:  # first, so that the others have a quarter of the numbers to look at
+    if pool:  # first, so that the others have a quarter of the values to process
         layers.append(nn.MaxPool2d(2))
     return nn.Sequential(*layers, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
+@MODELS.register("reader")
 class ReaderNet(nn.Module):
-    """Six convolutions in three sizes, averaged over all places, and a linear layer.
+    """Six convolutions at three resolutions, global average pooling, and a linear layer.
+
+    153,995 parameters for 28x28 images of one channel and eleven classes (ten digits and none).
 
     >>> import torch
     >>> ReaderNet()(torch.zeros(2, 1, 28, 28)).shape
@@ -38,10 +41,7 @@ class ReaderNet(nn.Module):
     """
 
     def __init__(
-        self,
-        image_shape: tuple[int, int, int] = (1, 28, 28),
-        classes: int = 11,
-        dropout: float = 0.0,
+        self, image_shape: tuple[int, int, int] = (1, 28, 28), classes: int = 11, dropout: float = 0.0
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
@@ -64,6 +64,5 @@ class ReaderNet(nn.Module):
         x = self.block3(self.block2(x))  # (N, 32, 7, 7)
         x = self.block4(x)  # (N, 80, 7, 7)
         x = x + self.block6(self.block5(x))  # (N, 80, 7, 7)
-        x = self.dropout(self.flatten(self.average(x)))  # (N, 80)
-        logits: Tensor = self.fc(x)  # (N, K)
+        logits: Tensor = self.fc(self.dropout(self.flatten(self.average(x))))  # (N, K)
         return logits

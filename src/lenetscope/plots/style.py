@@ -1,8 +1,7 @@
-"""What all pictures share: their look, their scales, the file they end in.
+"""What all figures share: their look, axes, colour scales, and the file they are saved to.
 
-In: options and values. Out: figures with nothing in them yet, and the parts that several pictures
-have. Everything imported from matplotlib is imported here, and only when it is called for. Colour
-scales are shown beside what they colour; zero is white where values have a sign.
+matplotlib is imported when something is drawn, not before. Colour scales are shown beside what they
+colour; zero is white where values have a sign.
 """
 
 import functools
@@ -28,7 +27,7 @@ Array = npt.NDArray[Any]
 TRAIN, VALID, WRONG, INK = "#4477aa", "#ee6677", "#aa3344", "#333333"
 SIGNED, POSITIVE, PIXELS = "RdBu_r", "magma", "gray"
 MAX_SIDE = 14.0
-"""Inches that no figure goes past, unless asked to by ``figsize``."""
+"""Inches that no side of a figure exceeds, unless ``figsize`` says so."""
 
 STYLE: Any = {
     "axes.edgecolor": "#999999",
@@ -57,32 +56,32 @@ def styled() -> Iterator[None]:
 
 @contextmanager
 def new_figure(options: Mapping[str, Any], size: tuple[float, float]) -> "Iterator[Figure]":
-    """Make a figure, to be filled while the block runs.
+    """Create a figure, to be filled while the block runs.
 
     Args:
-        options: the caller's, for `matplotlib.figure.Figure`; they win.
-        size: (width, height) in inches, if the options do not say.
+        options: the caller's, for `matplotlib.figure.Figure`; they take precedence.
+        size: (width, height) in inches, unless the options have a ``figsize``.
     """
     with styled():
-        yield _picture_class()(**{"figsize": size} | dict(options))
+        yield _figure_class()(**{"figsize": size} | dict(options))
 
 
 @functools.cache
-def _picture_class() -> "type[Figure]":
-    """Return a figure that notebooks show by itself, also where pyplot was never imported."""
+def _figure_class() -> "type[Figure]":
+    """Return a class of figures that notebooks display, also where pyplot was never imported."""
     from matplotlib.figure import Figure
 
-    class Picture(Figure):
+    class Displayed(Figure):
         def _repr_png_(self) -> bytes:
             buffer = io.BytesIO()
             self.savefig(buffer, format="png", dpi=100)
             return buffer.getvalue()
 
-    return Picture
+    return Displayed
 
 
 def save(figure: "Figure", path: Path, dpi: int = 150) -> Path:
-    """Write a figure in the format that the path ends in, and return the path.
+    """Write a figure in the format of the path's suffix, and return the path.
 
     Raises:
         StorageError: if it cannot be written.
@@ -94,7 +93,7 @@ def save(figure: "Figure", path: Path, dpi: int = 150) -> Path:
 
 
 def grid(ax: "Axes", axis: "Literal['both', 'x', 'y']" = "both") -> None:
-    """Draw thin lines behind a plot, across one axis or both."""
+    """Draw thin lines behind a plot, for the ticks of one axis or both."""
     ax.grid(which="both", axis=axis, alpha=0.25, linewidth=0.5)
 
 
@@ -106,7 +105,7 @@ def whole_numbers(axis: "Axis") -> None:
 
 
 def plain_log_ticks(axis: "Axis", steps: tuple[int, ...] = (1, 2, 5)) -> None:
-    """Write 0.05 and 20 on a logarithmic axis, not powers of ten; ticks at ``steps`` a decade."""
+    """Write 0.05 and 20 on a logarithmic axis, not powers of ten; ticks at ``steps`` per decade."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axis.set_major_locator(LogLocator(subs=steps))
@@ -114,8 +113,23 @@ def plain_log_ticks(axis: "Axis", steps: tuple[int, ...] = (1, 2, 5)) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def logarithmic(ax: "Axes") -> None:
+    """Make the y axis logarithmic, at least a decade long; without values above 0, say so instead."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()])
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not positive.size:
+        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", va="center")
+        ax.set_yticks([])
+        return
+    low, high = float(positive.min()), float(positive.max())
+    margin = max(1.3, (10 * low / high) ** 0.5)
+    ax.set_yscale("log")
+    ax.set_ylim(low / margin, high * margin)
+    plain_log_ticks(ax.yaxis, (1, 2, 5) if high / low * margin**2 < 100 else (1,))
+
+
 def ticks_at(axis: "Axis", places: Mapping[float, str]) -> None:
-    """Put ticks at these places alone, with these labels, also on a logarithmic axis."""
+    """Put labelled ticks at these places and nowhere else, also on a logarithmic axis."""
     from matplotlib.ticker import NullLocator
 
     axis.set_ticks(list(places), list(places.values()))
@@ -135,7 +149,7 @@ def colour_scale(values: Array, signed: bool) -> "Normalize":
 
 
 def colour_bar(ax: "Axes", norm: "Normalize", colours: str, label: str = "", ticks: int = 4) -> None:
-    """Show the colour scale at the right of a picture, as high as the picture is."""
+    """Show the colour scale to the right of an image, as high as the image."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.ticker import MaxNLocator
 
@@ -147,3 +161,17 @@ def colour_bar(ax: "Axes", norm: "Normalize", colours: str, label: str = "", tic
     bar.update_ticks()
     if label:
         bar.set_label(label)
+
+
+def frame(ax: "Axes", left: float, top: float, width: float, height: float) -> None:
+    """Draw a rectangle without a filling, in the coordinates of the axes."""
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=VALID, linewidth=1.6))
+
+
+def gradation(count: int) -> Array:
+    """Return colours (count, 4) for as many lines in an order, readable on light and dark pages."""
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps[POSITIVE](np.linspace(0.42, 0.85, count)))

@@ -1,7 +1,6 @@
-"""From a picture in a file to the images that a network was trained on, and to what is written there.
+"""Reads the number written in a picture, and opens picture files safely.
 
-What reading needs is imported when it is first used: opening a picture needs neither scipy nor
-scikit-image.
+Names are imported when they are first used: opening a picture needs neither scipy nor scikit-image.
 """
 
 from importlib import import_module

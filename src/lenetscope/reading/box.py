@@ -1,9 +1,8 @@
-"""The last step: a digit in the middle of 28x28, as MNIST's were made.
+"""The last step: scales a digit to 20 pixels and centres it in 28x28, as MNIST's images were made.
 
-In: how much of each pixel is ink, many pixels high. Out: 28x28 pixels. The longest side becomes 20
-pixels, each of which averages what falls into it, and the centre of mass comes to the centre: of
-Y. LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 86(11), 1998,
-III.A. Images that are like that already are recognised, and left alone to the last bit.
+The longest side becomes 20 pixels, each the average of the area it covers, and the centre of mass
+moves to the centre (Y. LeCun et al., "Gradient-based learning applied to document recognition", Proc.
+IEEE 86(11), 1998, III.A). Images made like this already are detected and not changed by a single bit.
 """
 
 from typing import Any
@@ -15,14 +14,14 @@ from PIL import Image
 Array = npt.NDArray[Any]
 
 SIDE, BOX, CENTRE = 28, 20, 14.5
-"""Pixels of the image, of the box in it, and where in MNIST the centre of mass lies."""
+"""Sides of the image and of the box within it, and where MNIST's centre of mass lies, in pixels."""
 
 
 def to_image(ink: Array) -> Array:
     """Return the 28x28 image of a digit.
 
     Args:
-        ink: (H, W) in [0, 1].
+        ink: (H, W) in [0, 1], many pixels high.
 
     Returns:
         (28, 28) uint8, light on dark.
@@ -31,7 +30,7 @@ def to_image(ink: Array) -> Array:
     if not len(rows):
         return np.zeros((SIDE, SIDE), dtype=np.uint8)
     longest = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    step = longest / BOX  # pixels of ink a pixel of the image
+    step = longest / BOX  # pixels of ink per pixel of the image
     total = float(ink.sum())
     y = float((ink.sum(1) * (np.arange(ink.shape[0]) + 0.5)).sum()) / total
     x = float((ink.sum(0) * (np.arange(ink.shape[1]) + 0.5)).sum()) / total
@@ -45,7 +44,7 @@ def to_image(ink: Array) -> Array:
 
 
 def is_like_mnist(image: Array) -> bool:
-    """Tell whether pixels are what `to_image` makes: all of MNIST's 70,000 are.
+    """Return whether an image is scaled and centred as by `to_image`; all 70,000 of MNIST are.
 
     Args:
         image: (H, W) uint8, light on dark.

@@ -1,7 +1,6 @@
-"""From a mask to the pieces that digits are made of.
+"""Finds the connected pieces of ink that may belong to digits.
 
-In: a mask. Out: connected pieces of ink, without specks, frames around the picture and things that
-come in from its edge.
+Specks, frames around the picture and objects that reach in from its edge are removed.
 """
 
 from dataclasses import dataclass
@@ -15,17 +14,17 @@ from scipy.spatial import KDTree
 Array = npt.NDArray[Any]
 
 SPECK = 0.025
-"""Share of the heaviest piece's ink below which a piece is a speck."""
+"""Fraction of the heaviest piece's ink below which a piece is a speck."""
 MOST = 60
-"""Pieces that are looked at, the heaviest."""
+"""The heaviest pieces that are kept; more are never digits, and cost time."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of ink.
+    """A connected piece of ink.
 
     Attributes:
-        top, left, bottom, right: of its box in the mask, the last two exclusive.
+        top, left, bottom, right: bounding box in the picture, the last two exclusive.
         mask: (bottom - top, right - left) bool.
         mass: sum of its ink.
     """
@@ -39,17 +38,17 @@ class Piece:
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Number of columns."""
         return self.right - self.left
 
 
 def find_pieces(mask: Array, ink: Array) -> list[Piece]:
-    """Return the heaviest connected pieces of ink, the heaviest first, 8-connected.
+    """Return the heaviest 8-connected pieces of ink, heaviest first.
 
     Args:
         mask: (H, W) bool.
@@ -74,7 +73,7 @@ def without_clutter(pieces: list[Piece], shape: tuple[int, int]) -> list[Piece]:
     """Return the pieces that may belong to digits.
 
     Args:
-        pieces: the heaviest first.
+        pieces: heaviest first.
         shape: (H, W) of the picture.
     """
     inside = [piece for piece in pieces if not _is_frame(piece, shape)]
@@ -92,7 +91,7 @@ def without_clutter(pieces: list[Piece], shape: tuple[int, int]) -> list[Piece]:
 
 
 def _is_frame(piece: Piece, shape: tuple[int, int]) -> bool:
-    """Tell whether a piece runs around the picture: a drawn border, the edge of a sheet."""
+    """Return whether a piece runs around the picture: a drawn border, the edge of a sheet."""
     height, width = shape
     spans = piece.height > 0.85 * height and piece.width > 0.85 * width
     if not spans or piece.mask.sum() > 0.35 * height * width:
@@ -108,7 +107,7 @@ def _is_frame(piece: Piece, shape: tuple[int, int]) -> bool:
 
 
 def _without_intruders(pieces: list[Piece], shape: tuple[int, int]) -> list[Piece]:
-    """Drop what comes in from the edge, if something of a digit's size stands free of it."""
+    """Remove pieces that touch the edge, if something the size of a digit does not touch it."""
     height, width = shape
     free: list[Piece] = []
     cut: list[Piece] = []
@@ -131,7 +130,7 @@ def _without_intruders(pieces: list[Piece], shape: tuple[int, int]) -> list[Piec
 
 
 def union(pieces: list[Piece]) -> Piece:
-    """Return pieces as one."""
+    """Return the union of pieces as one piece."""
     top, left = min(p.top for p in pieces), min(p.left for p in pieces)
     bottom, right = max(p.bottom for p in pieces), max(p.right for p in pieces)
     mask = np.zeros((bottom - top, right - left), dtype=bool)
@@ -141,10 +140,10 @@ def union(pieces: list[Piece]) -> Piece:
 
 
 def farthest_gap(pieces: list[Piece]) -> float:
-    """Return the widest gap of paper, in pixels, that is crossed in going from piece to piece.
+    """Return the widest gap between pieces, in pixels, when each is joined to its nearest neighbour.
 
-    Each time the nearest piece that is not yet reached is gone to. The gap is between their ink, not
-    between their boxes.
+    That is the longest edge of their minimum spanning tree. Gaps are measured between the ink, not
+    between the bounding boxes.
 
     Args:
         pieces: at least one.

@@ -1,8 +1,7 @@
-"""One digit by itself, large enough to work on its outline.
+"""Cuts one digit out, about a hundred pixels high, so that its outline can be worked on.
 
-In: ink, and which pixels of it are the digit's. Out: its mask, some hundred pixels high. What is half
-as dark as the stroke around it is ink: so the width of a stroke depends neither on the pen's pressure
-nor on how sharp the picture is.
+A pixel is ink if it is at least half as dark as the stroke around it, so that the stroke width depends
+neither on the pressure of the pen nor on the sharpness of the picture.
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ from lenetscope.reading.components import Piece
 Array = npt.NDArray[Any]
 
 TALL = 96
-"""Pixels that the longest side of a digit is brought to."""
+"""Pixels of the longest side of a digit that was cut out."""
 
 
 def cut_out(ink: Array, mask: Array, piece: Piece) -> Array:
@@ -25,8 +24,8 @@ def cut_out(ink: Array, mask: Array, piece: Piece) -> Array:
 
     Args:
         ink: (H, W) in [0, 1], of the whole sheet.
-        mask: (H, W) bool: all ink of the sheet.
-        piece: the digit.
+        mask: (H, W) bool, all ink of the sheet.
+        piece: ink of the digit.
     """
     longest = max(piece.height, piece.width)
     margin = 3 + longest // 12
@@ -40,17 +39,17 @@ def cut_out(ink: Array, mask: Array, piece: Piece) -> Array:
     count = ndimage.uniform_filter(own.astype(np.float32), reach)
     level = dark / np.maximum(count, 1e-3)  # mean ink of the stroke around each pixel
     level = np.where(count > 1e-3, level, level.max())
-    share = np.where(near, np.clip(around / np.maximum(level, 1e-3), 0, 1), 0)
+    relative = np.where(near, np.clip(around / np.maximum(level, 1e-3), 0, 1), 0)
     scale = TALL / longest
-    size = tuple(max(1, round(n * scale)) for n in reversed(share.shape))
-    large = Image.fromarray(share.astype(np.float32)).resize(
+    size = tuple(max(1, round(n * scale)) for n in reversed(relative.shape))
+    large = Image.fromarray(relative.astype(np.float32)).resize(
         (size[0], size[1]), Image.Resampling.BICUBIC
     )
     return np.pad(np.asarray(large) > 0.5, TALL // 8)
 
 
 def _window(values: Array, top: int, left: int, height: int, width: int) -> Array:
-    """Return a part of an array, zero where it reaches beyond."""
+    """Return a part of an array, zero outside of it."""
     result = np.zeros((height, width), dtype=values.dtype)
     inner = values[max(top, 0) : top + height, max(left, 0) : left + width]
     first = (max(-top, 0), max(-left, 0))

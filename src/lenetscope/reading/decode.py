@@ -1,7 +1,6 @@
-"""Opening pictures safely, and bringing pictures to a network's size.
+"""Opens pictures of any format and mode safely, and resizes them for a network.
 
-In: a file of any format and mode that Pillow reads, or a picture in memory. Out: uint8 pixels. The size
-is known from the header, and refused if it is too large, before any pixel is decoded.
+The size is read from the header, so that a picture that is too large is refused before it is decoded.
 """
 
 import io
@@ -22,11 +21,11 @@ MAX_PIXELS = 50_000_000
 """The largest picture that is decoded, in pixels."""
 
 JPEG_SIDE = 1400
-"""JPEGs are decoded at a half, a quarter or an eighth if both sides then still are at least so long."""
+"""Pixels: JPEGs are decoded at 1/2, 1/4 or 1/8 of their size if both sides stay at least this long."""
 
 
 def decode(path: Path, channels: int = 1) -> Tensor:
-    """Read a picture, upright as its EXIF says, transparency on white.
+    """Read a picture file, rotated as its EXIF says, transparent pixels on white.
 
     Args:
         path: of the file.
@@ -36,31 +35,31 @@ def decode(path: Path, channels: int = 1) -> Tensor:
         (channels, H, W) uint8.
 
     Raises:
-        ImageError: if the file is missing, is no picture, is damaged or too large.
+        ImageError: if the file is missing, not a picture, damaged or too large.
     """
-    with _told_in_one_line(str(path)), _opened(path, str(path)) as picture:
+    with _as_image_error(str(path)), _opened(path, str(path)) as picture:
         return _pixels(ImageOps.exif_transpose(picture), channels)
 
 
 def open_picture(source: Any, name: str | None = None) -> tuple[Image.Image, float]:
-    """Read a picture from anything, upright, in grey or RGB, transparency on the paper it was made for.
+    """Read a picture in grey or RGB, rotated as its EXIF says, transparent pixels on black or white.
 
-    Strokes that are light where they are opaque were drawn for a dark screen, and lie on black then.
-    Large JPEGs are decoded at reduced size, which takes a fraction of the time.
+    Opaque strokes that are light were drawn for a dark screen, and are put on black. Large JPEGs are
+    decoded at reduced size, which takes a fraction of the time.
 
     Args:
-        source: a path, the bytes of a file or an open binary file, a `PIL.Image.Image`, or pixels as
-            an array or tensor: (H, W), (H, W, C) or (C, H, W), integers to 255 or fractions to 1.
-        name: what to call it in messages, if it is no path.
+        source: a path, the bytes of a file, an open binary file, a `PIL.Image.Image`, or pixels as an
+            array or tensor (H, W), (H, W, C) or (C, H, W), integers up to 255 or floats up to 1.
+        name: of the picture in messages, if it is not a path.
 
     Returns:
-        The picture in mode L or RGB, and how many pixels of it make one of the source's.
+        The picture in mode L or RGB, and its size as a fraction of the source's.
 
     Raises:
-        ImageError: if there is no such file, or it is no picture, damaged, empty or too large.
+        ImageError: if the file is missing, not a picture, damaged, empty or too large.
     """
     name = name or (str(source) if isinstance(source, (str, Path)) else "the picture")
-    with _told_in_one_line(name):
+    with _as_image_error(name):
         if isinstance(source, Image.Image):
             _refuse_huge(source, name)
             return _plain(ImageOps.exif_transpose(source)), 1.0
@@ -79,11 +78,11 @@ def open_picture(source: Any, name: str | None = None) -> tuple[Image.Image, flo
 
 
 def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a picture to ``size``, anti-aliased, its proportions not kept; as it is if it fits.
+    """Resize a picture with anti-aliasing, ignoring its aspect ratio; unchanged if it has the size.
 
     Args:
         image: (C, H, W) uint8.
-        size: (H, W) wanted.
+        size: (H, W) to resize it to.
     """
     if tuple(image.shape[1:]) == size:
         return image
@@ -96,7 +95,7 @@ def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
 @contextmanager
 def _opened(file: Any, name: str) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large pictures: refused below
+        warnings.simplefilter("ignore")  # Pillow warns of large pictures, which are refused below
         picture = Image.open(file)
     with picture:
         _refuse_huge(picture, name)
@@ -104,8 +103,8 @@ def _opened(file: Any, name: str) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _told_in_one_line(name: str) -> Iterator[None]:
-    """Turn whatever opening a picture raises into an `ImageError` that names it."""
+def _as_image_error(name: str) -> Iterator[None]:
+    """Turn any exception that opening a picture raises into an `ImageError` that names the picture."""
     try:
         yield
     except FileNotFoundError:
@@ -113,14 +112,14 @@ def _told_in_one_line(name: str) -> Iterator[None]:
     except IsADirectoryError:
         raise ImageError(f"{name} is a folder, not a picture.") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is no picture that Pillow can read (PNG, JPEG, …).") from None
+        raise ImageError(f"{name} is not a picture that Pillow can read (PNG, JPEG, …).") from None
     except Image.DecompressionBombError:
         raise ImageError(
-            f"{name} is far larger than the {MAX_PIXELS / 1e6:.0f} megapixels that are read."
+            f"{name} is far larger than the limit of {MAX_PIXELS / 1e6:.0f} megapixels."
         ) from None
     except ImageError:
         raise
-    # decoders raise whatever they like on damaged files
+    # on damaged files decoders raise exceptions of many kinds
     except Exception as error:
         raise ImageError(f"{name} cannot be decoded: {error or type(error).__name__}.") from error
 
@@ -129,8 +128,8 @@ def _refuse_huge(picture: Image.Image, name: str) -> None:
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise ImageError(
-            f"{name} has {width}x{height} = {width * height / 1e6:.0f} megapixels; at most "
-            f"{MAX_PIXELS / 1e6:.0f} are read. Make it smaller."
+            f"{name} has {width}x{height} = {width * height / 1e6:.0f} megapixels; the "
+            f"limit is {MAX_PIXELS / 1e6:.0f}. Reduce it."
         )
     if width * height == 0:
         raise ImageError(f"{name} has no pixels.")
@@ -158,13 +157,13 @@ def _plain(picture: Image.Image) -> Image.Image:
         paper = "black" if light and covered < 0.7 else "white"
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, paper), rgba)
     if picture.mode in ("L", "RGB"):
-        picture.load()  # the file may be closed before the pixels are looked at
+        picture.load()  # the file may be closed before the pixels are used
         return picture
     return picture.convert("L" if picture.mode == "1" else "RGB")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Bring the full range of 16-bit greys, which come as I;16, I or F, to eight bits."""
+    """Convert 16-bit greys, of mode I;16, I or F, to eight bits, keeping their full range."""
     if not (picture.mode.startswith("I") or picture.mode == "F"):
         return picture
     values = np.asarray(picture, dtype=np.float64)
@@ -188,7 +187,7 @@ def _from_array(values: "np.ndarray[Any, Any]", name: str) -> Image.Image:
         values = values.astype(np.uint8) * 255
     elif values.dtype.kind == "f":
         if not np.isfinite(values).all():
-            raise ImageError(f"{name} has values that are no numbers.")
+            raise ImageError(f"{name} has values that are not finite.")
         values = values * 255 if values.max() <= 1 else values
     elif values.dtype == np.uint16:
         values = values / 257

@@ -1,27 +1,34 @@
-"""The picture after each step, beside what the network would have said to it there.
+"""Records the picture after each step with the network's prediction for it, and draws these steps.
 
-In: a picture, the sheet and the digits that were found. Out: steps. What the network is given of a step
-is the step's picture resized to 28x28, as one would who stopped there.
+What the network is given for a step is the step's picture resized to 28x28, as if the reading ended
+there: so the figure shows which step the correct prediction is owed to.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
 
+from lenetscope.errors import DataError
+from lenetscope.plots import style
 from lenetscope.reading.components import union
 from lenetscope.reading.grey import to_grey
 from lenetscope.reading.judge import Judge
-from lenetscope.reading.results import Step
+from lenetscope.reading.results import Reading, Step
 from lenetscope.reading.segmentation import Found
 from lenetscope.reading.sheet import Sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, SubFigure
 
 Array = npt.NDArray[Any]
 
 SHOWN = 400
-"""Pixels of the longest side of the whole picture as it is shown."""
+"""Longest side, in pixels, of the whole picture as it is shown."""
+MOST_DIGITS = 8
+"""The first digits, which are drawn; more would not be legible."""
 
 
 def explain(
@@ -31,9 +38,9 @@ def explain(
 
     Args:
         picture: of mode L or RGB.
-        sheet: None if the picture was judged as it is.
-        lines: the digits found.
-        judge: to ask about each step.
+        sheet: None if the picture was classified as it is.
+        lines: the digits of each line.
+        judge: classifies the picture of each step.
     """
     small = picture.copy()
     small.thumbnail((SHOWN, SHOWN), reducing_gap=2.0)
@@ -68,7 +75,7 @@ def _pieces(sheet: Sheet) -> Array:
 
 
 def _as_image(shown: Array, square: bool) -> Array:
-    """Resize a step's picture to 28x28; a single digit's with its proportions kept."""
+    """Resize the picture of a step to 28x28; that of a single digit with its aspect ratio kept."""
     if square:
         height, width = shown.shape
         side = max(height, width)
@@ -78,3 +85,51 @@ def _as_image(shown: Array, square: bool) -> Array:
     return np.asarray(
         large if large.size == (28, 28) else large.resize((28, 28), Image.Resampling.BILINEAR)
     )
+
+
+def plot_steps(reading: Reading, title: str = "", **figure_options: Any) -> "Figure":
+    """Draw the steps of a reading: a row for the whole picture, then a row per digit.
+
+    Below each step is the image that the network was given and its prediction, red where it differs
+    from the final one.
+
+    Args:
+        reading: made with ``explain``.
+        title: of the figure.
+        figure_options: of `matplotlib.figure.Figure`.
+
+    Raises:
+        DataError: if the reading has no steps.
+    """
+    if not reading.steps:
+        raise DataError("there is nothing to draw: read the picture with explain=True.")
+    labels = reading.text.replace(" ", "")
+    rows: dict[int | None, list[Step]] = {}
+    for step in reading.steps:
+        if step.digit is None or step.digit < MOST_DIGITS:
+            rows.setdefault(step.digit, []).append(step)
+    columns = max(len(row) for row in rows.values())
+    with style.new_figure(figure_options, (1.55 * columns + 0.2, 2.75 * len(rows) + 0.5)) as figure:
+        figure.suptitle(title)
+        parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+        for part, (digit, row) in zip(parts, rows.items(), strict=True):
+            if digit is None:
+                _plot_row(part, row, columns, labels, "")
+            else:
+                _plot_row(part, row, columns, labels[digit], f"digit {digit + 1}: ")
+    return figure
+
+
+def _plot_row(part: "SubFigure", row: list[Step], columns: int, final: str, prefix: str) -> None:
+    axes = part.subplots(2, columns, squeeze=False, height_ratios=(1.6, 1))
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for number, (step, above, below) in enumerate(zip(row, axes[0], axes[1], strict=False)):
+        for ax, shown in ((above, step.picture), (below, step.image)):
+            ax.imshow(shown, cmap=style.PIXELS, vmin=0, vmax=1 if shown.dtype.kind == "f" else 255)
+        above.set_title(f"{prefix}{step.name}" if number == 0 else step.name, fontsize=9)
+        below.set_title(
+            f"{step.label}  {100 * step.probability:.0f} %",
+            fontsize=9,
+            color=style.INK if step.label == final else style.WRONG,
+        )

@@ -1,7 +1,4 @@
-"""Which picture files are meant by paths that people give.
-
-In: files, folders, ``-``. Out: files. A folder stands for the pictures in it, by name.
-"""
+"""Finds the picture files that paths on the command line stand for, and names for their output."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +9,7 @@ from lenetscope.errors import ImageError
 
 
 def find_pictures(path: Path) -> list[Path]:
-    """Return the pictures in a folder, sorted by name; any other path as it is.
+    """Return the pictures in a folder, sorted by name; any other path alone.
 
     Raises:
         ImageError: if there is no picture in the folder.
@@ -27,7 +24,7 @@ def find_pictures(path: Path) -> list[Path]:
 
 
 def names_for(paths: Iterable[Path], suffix: str) -> Iterator[str]:
-    """Return a file name for each path, of its own name, numbered where two are alike.
+    """Yield a different file name per path, made of its own name and numbered where two are equal.
 
     >>> list(names_for([Path("a/1.png"), Path("b/1.jpg")], ".png"))
     ['1.png', '1-2.png']

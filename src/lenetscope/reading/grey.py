@@ -1,7 +1,7 @@
-"""From colours to one grey, in which ink differs from paper.
+"""Converts colours to grey, such that ink differs from paper.
 
-In: RGB pixels. Out: grey in [0, 1]. That is the luma of ITU-R BT.601, unless ink and paper are equally
-bright and differ in colour only: then the first principal component of the colours.
+Grey is the luma of ITU-R BT.601, or the first principal component of the colours where ink and paper
+are equally bright and differ in colour only.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ Array = npt.NDArray[Any]
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 EQUALLY_BRIGHT = 0.35
-"""Share of the colours' contrast that their luma must have, or colour is looked at."""
+"""Fraction of the colours' contrast below which luma is replaced by the principal component."""
 
 
 def to_grey(pixels: Array) -> Array:

@@ -1,10 +1,10 @@
-"""How much darker than its paper each pixel is, whatever the light.
+"""Corrects uneven illumination: computes how much darker than its paper each pixel is.
 
-In: grey. Out: ink in [0, 1], 0 for paper: one minus the grey divided by the paper's. The paper is the
-grey closing of the picture: dark things narrower than a window are filled with what lies around them,
-while steps, such as the edge of a shadow or of a table, stay where they are and so cancel out. The
-window is the narrowest that finds the sharp edges that there are: a narrower one would miss strokes, a
-wider one would take a shadow for ink. (J. Serra, Image Analysis and Mathematical Morphology, 1982.)
+Ink is one minus the grey divided by the paper's. The paper is estimated by a grey closing (J. Serra,
+Image Analysis and Mathematical Morphology, 1982): dark objects narrower than the window are filled
+with their surroundings, while steps, such as the edge of a shadow or of a table, stay and so cancel
+out. The window is the narrowest that finds most of the sharp edges: a narrower one would miss strokes,
+a wider one would mistake a shadow for ink.
 """
 
 from typing import Any
@@ -15,22 +15,22 @@ from scipy import ndimage
 
 Array = npt.NDArray[Any]
 
-SHARES = (1 / 24, 1 / 14, 1 / 9, 1 / 5.5, 1 / 3.5, 1 / 2.2)
-"""Windows tried, as shares of the shorter side; at least 5 pixels."""
+FRACTIONS = (1 / 24, 1 / 14, 1 / 9, 1 / 5.5, 1 / 3.5, 1 / 2.2)
+"""Windows tried, as fractions of the shorter side; at least 5 pixels."""
 MOST = 0.7
-"""Share of the edges found by the best window that a narrower one must find."""
+"""Fraction of the edges found by the best window that a narrower one must find."""
 ROOM = 2.2
-"""How much wider the window is made then: where strokes meet they are thicker."""
+"""Factor by which the window is then widened: where strokes meet they are thicker."""
 DARKEST, DARKEST_UNDER_LIGHT_INK = 0.08, 0.4
-"""Least brightness that a paper is taken for; of the negative's, a blackboard or a screen has more."""
+"""Lower bounds of the paper's brightness, the second for light ink, whose negative is brighter."""
 FAINT = 0.02
-"""Difference of greys that edges are not looked for in."""
+"""Difference of greys up to which there is no edge."""
 QUIET = 0.004
-"""Noise below which a picture is taken for clean."""
+"""Standard deviation of the noise up to which a picture is not smoothed."""
 APART = 5
-"""Pixels between those that are compared to see the noise."""
+"""Distance of the pixels that are compared to estimate the noise."""
 NARROW = 96
-"""Longest side of the picture on which windows are compared."""
+"""Longest side, in pixels, of the picture on which windows are compared."""
 
 
 def flatten(grey: Array, window: int, light: bool = False) -> Array:
@@ -39,7 +39,7 @@ def flatten(grey: Array, window: int, light: bool = False) -> Array:
     Args:
         grey: (H, W) in [0, 1].
         window: in pixels; strokes are narrower, shadows and tables wider.
-        light: whether strokes are lighter than their paper: then the picture's negative is looked at.
+        light: whether strokes are lighter than their paper; then the negative is used.
 
     Returns:
         (H, W), at most 1: around 0 where there is paper, 1 for black on white.
@@ -51,7 +51,7 @@ def flatten(grey: Array, window: int, light: bool = False) -> Array:
 
 
 def _paper(calm: Array, window: int) -> Array:
-    """Return the grey closing, a little smoothed."""
+    """Return the grey closing, slightly smoothed."""
     paper = ndimage.maximum_filter(calm, window, mode="nearest")
     paper = ndimage.minimum_filter(paper, window, mode="nearest")
     smooth: Array = ndimage.uniform_filter(paper, max(1, window // 5), mode="nearest")
@@ -59,32 +59,32 @@ def _paper(calm: Array, window: int) -> Array:
 
 
 def _levelled(ink: Array) -> Array:
-    """Move ink so that its median, which is paper, is 0."""
+    """Shift ink so that its median, which is paper, is 0."""
     return ink - float(np.median(ink[::3, ::3]))
 
 
 def noise_of(values: Array) -> float:
-    """Return the standard deviation of a picture's noise, from the differences of near pixels.
+    """Return the standard deviation of a picture's noise, estimated from differences of near pixels.
 
-    More than half of all such pairs lie both on paper or both in a stroke, so the median tells. They
-    are some pixels apart, because the grain of an enlarged or blurred picture is larger than a pixel.
+    In more than half of all such pairs both are paper or both are ink, so the median is used. They are
+    some pixels apart, because the grain of an enlarged or blurred picture is larger than a pixel.
     """
     steps = np.abs(values[::4, APART::2] - values[::4, :-APART:2])
     return float(np.median(steps)) / 0.6745 / 2**0.5 if steps.size else 0.0
 
 
 def windows_for(grey: Array) -> list[int]:
-    """Return the windows to try, in pixels, the narrowest first."""
+    """Return the windows to try, in pixels, narrowest first."""
     side = min(grey.shape)
-    return sorted({max(5, round(share * side) | 1) for share in SHARES})
+    return sorted({max(5, round(fraction * side) | 1) for fraction in FRACTIONS})
 
 
 def edges_found(grey: Array, windows: list[int], light: bool) -> list[float]:
-    """Return how much of the edges of strokes each window finds.
+    """Return how strong the edges of strokes are that each window finds.
 
-    That is the mean squared gradient of what stands out of the paper and of its noise. A slow change
-    of light has next to none. It is a difference of greys, not their ratio as `flatten` gives: so both
-    sides are measured alike, and a page of pale paper is not taken for one of strong light strokes.
+    That is the mean squared gradient of what exceeds the paper and its noise; a slow change of light
+    has almost none. It is computed from differences of greys, not from ratios as in `flatten`, so that
+    light and dark strokes are comparable, and a pale page is not mistaken for one of light strokes.
 
     Args:
         grey: (H, W) in [0, 1].
@@ -107,12 +107,12 @@ def edges_found(grey: Array, windows: list[int], light: bool) -> list[float]:
 
 
 def narrowest(found: list[float]) -> int:
-    """Return which window is the narrowest that finds most of the edges."""
+    """Return the number of the narrowest window that finds most of the edges."""
     return next(number for number, edges in enumerate(found) if edges >= MOST * max(found))
 
 
 def reduced(grey: Array) -> tuple[Array, int]:
-    """Return a picture small enough to compare windows on, and how many pixels make one of it."""
+    """Return a picture small enough to compare windows on, and the factor that it was reduced by."""
     step = max(1, round(max(grey.shape) / NARROW))
     rows, columns = (max(1, n // step) for n in grey.shape)
     if step == 1 or min(grey.shape) < step:
@@ -122,5 +122,5 @@ def reduced(grey: Array) -> tuple[Array, int]:
 
 
 def _calm(grey: Array) -> Array:
-    """Average over 3x3 if there is noise, so that the brightest grain is not taken for the paper."""
+    """Average over 3x3 if there is noise, so that the paper is not as bright as its brightest grain."""
     return ndimage.uniform_filter(grey, 3, mode="nearest") if noise_of(grey) > QUIET else grey

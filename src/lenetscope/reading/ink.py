@@ -1,9 +1,9 @@
-"""Which pixels are ink.
+"""Decides which pixels are ink.
 
-In: ink in [0, 1]. Out: a mask, or None where there is no ink. The threshold is Otsu's, over the pixels
-that stand out of the noise of the paper; fainter pixels that touch such ink count as well. (N. Otsu, "A
-threshold selection method from gray-level histograms", IEEE Trans. SMC 9(1), 1979; J. Canny, "A
-computational approach to edge detection", IEEE PAMI 8(6), 1986, for the two thresholds.)
+The threshold is Otsu's, over the pixels that exceed the noise of the paper; fainter pixels connected to
+such ink count as well. (N. Otsu, "A threshold selection method from gray-level histograms", IEEE Trans.
+SMC 9(1), 1979; J. Canny, "A computational approach to edge detection", IEEE PAMI 8(6), 1986, for the
+two thresholds.)
 """
 
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ from lenetscope.reading.illumination import noise_of
 Array = npt.NDArray[Any]
 
 FAINTEST = 0.05
-"""The least ink that a stroke has."""
+"""Ink of the faintest stroke."""
 NOISE = 4.0
-"""Standard deviations of the paper that ink stands out by."""
+"""Standard deviations of the paper's noise that ink must exceed."""
 GRAIN = 8
-"""Pixels that the longest piece of ink must have if it hardly stands out."""
+"""Pixels that the longest piece must measure if all ink is faint."""
 FAINTER = 0.45
-"""Share of the threshold down to which pixels beside ink are ink."""
+"""Fraction of the threshold down to which pixels connected to ink are ink."""
 
 
 @dataclass(frozen=True)
 class Ink:
-    """Where ink is.
+    """The ink of a sheet.
 
     Attributes:
-        mask: (H, W) bool.
-        weak: the same, and all other pixels as strong as the faintest of it.
+        mask: (H, W) bool, whether a pixel is ink.
+        weak: the same, and all other pixels as strong as the faintest ink.
         threshold: above which a pixel is ink by itself.
-        floor: below which nothing stands out of the paper.
+        floor: below which ink cannot be told from the noise of the paper.
     """
 
     mask: Array
@@ -46,12 +46,12 @@ class Ink:
 
 
 def ink_floor(ink: Array) -> float:
-    """Return the ink below which nothing stands out of the paper."""
+    """Return the value below which ink cannot be told from the noise of the paper."""
     return max(FAINTEST, NOISE * noise_of(ink))
 
 
 def _is_grain(mask: Array) -> bool:
-    """Tell whether ink is all in specks of a few pixels, as the grain of a blank page is."""
+    """Return whether all ink is in specks of a few pixels, like the grain of a blank page."""
     labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
     sides = [
         max(rows.stop - rows.start, columns.stop - columns.start)
@@ -61,7 +61,7 @@ def _is_grain(mask: Array) -> bool:
 
 
 def find_ink(ink: Array) -> Ink | None:
-    """Return where ink is, None if there is none.
+    """Return which pixels are ink, None if none are.
 
     Args:
         ink: (H, W), at most 1.

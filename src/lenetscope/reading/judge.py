@@ -1,8 +1,7 @@
-"""Who says which digit an image shows, and whether it shows one at all.
+"""The classifier that reading asks which digit an image shows, and whether it shows one at all.
 
-In: 28x28 images. Out: probabilities of the ten digits, and how sure it is that the image is a digit.
-Anything with a `judge` method will do; `NetworkJudge` makes one of any network, with its largest
-probability for want of something better (D. Hendrycks and K. Gimpel, "A baseline for detecting
+Any object with a threshold and a `judge` method is a `Judge`. `NetworkJudge` makes one of any network,
+with the largest probability as its digitness (D. Hendrycks and K. Gimpel, "A baseline for detecting
 misclassified and out-of-distribution examples in neural networks", arXiv:1610.02136).
 """
 
@@ -12,45 +11,41 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from lenetscope.datasets.preprocess import Preprocess
+from lenetscope.data.preprocess import Preprocess
 from lenetscope.errors import UsageError
-from lenetscope.untouched import eval_mode
+from lenetscope.restore import eval_mode
 
 
 class Judge(Protocol):
-    """What `lenetscope.reading.read` asks about images.
-
-    Attributes:
-        threshold: digitness below which an image is refused by default.
-    """
+    """Classifies the images of digits that `lenetscope.reading.read` finds."""
 
     @property
     def threshold(self) -> float:
         """Digitness below which an image is refused by default."""
 
     def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge images.
+        """Classify images.
 
         Args:
             images: (N, 1, 28, 28) uint8, light on dark.
 
         Returns:
-            Probabilities (N, 10), what they lack to 1 being that it is no digit; and digitness (N,) in
-            [0, 1].
+            Probabilities (N, 10) of the digits, whose sum may be less than 1 by the probability that
+            the image is not a digit; and digitness (N,) in [0, 1].
         """
 
 
 class NetworkJudge:
-    """A network of any training as a judge.
+    """Makes a judge of any network.
 
     Args:
-        model: takes (N, 1, 28, 28) and puts out logits (N, 10).
-        mean: as its recipe says.
-        std: as its recipe says.
-        threshold: of the largest probability, below which an image is refused.
+        model: takes (N, 1, 28, 28) and returns logits (N, 10).
+        mean: that its recipe normalises by.
+        std: that its recipe normalises by.
+        threshold: largest probability below which an image is refused.
 
     Raises:
-        UsageError: if it puts out something else.
+        UsageError: if the model takes other images or has other outputs.
     """
 
     def __init__(
@@ -69,7 +64,7 @@ class NetworkJudge:
             raise UsageError(f"this network has {shape[-1]} classes; reading needs the ten digits.")
 
     def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities (N, 10) and the largest of each (N,)."""
+        """Return probabilities (N, 10) and the largest per image (N,)."""
         with torch.no_grad(), eval_mode(self.model):
             probabilities = self.model(self._preprocess(images)).float().softmax(dim=1)
         return probabilities, probabilities.max(dim=1).values

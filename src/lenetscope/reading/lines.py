@@ -1,21 +1,17 @@
-"""Which pieces stand in which line, in the order in which people read.
-
-In: pieces of ink. Out: lines from top to bottom, in each the pieces from left to right; and the slope
-of a line that runs up or down the page.
-"""
+"""Groups pieces of ink into lines of text, in reading order, and measures how far a line slopes."""
 
 import numpy as np
 
 from lenetscope.reading.components import Piece, union
 
 LEVEL = 0.14
-"""Slope up to which a line is level: its digits stand upright enough."""
+"""Slope up to which a line is not rotated: its digits are upright enough."""
 
 
 def join_fragments(pieces: list[Piece]) -> list[Piece]:
-    """Join pieces that belong to one digit whatever it is, such as the bar of a 5.
+    """Join pieces that belong to the same digit, such as the bar of a 5.
 
-    One stands above, below or within the other, or is a fragment close to it.
+    One is above, below or within the other, or is a fragment close to it.
 
     Args:
         pieces: in any order.
@@ -39,15 +35,15 @@ def join_fragments(pieces: list[Piece]) -> list[Piece]:
 
 
 def _apart(a: Piece, b: Piece, tall: float, many: bool) -> float | None:
-    """Return how far two pieces of one digit are from each other, None if they may be of two.
+    """Return the distance of two pieces of the same digit, None if they may belong to two digits.
 
     Args:
-        a: one.
-        b: the other.
+        a: one piece.
+        b: the other piece.
         tall: height of the tallest piece.
-        many: whether several are about as tall.
+        many: whether several pieces are about as tall.
     """
-    across = min(a.right, b.right) - max(a.left, b.left)  # columns that both have
+    across = min(a.right, b.right) - max(a.left, b.left)  # columns that they share
     down = min(a.bottom, b.bottom) - max(a.top, b.top)
     gap = float(np.hypot(max(0, -across), max(0, -down)))
     narrower, shorter = min(a.width, b.width), min(a.height, b.height)
@@ -62,7 +58,7 @@ def _apart(a: Piece, b: Piece, tall: float, many: bool) -> float | None:
 
 
 def find_lines(pieces: list[Piece]) -> list[list[Piece]]:
-    """Return pieces line by line.
+    """Return lines from top to bottom, in each the pieces from left to right.
 
     Args:
         pieces: in any order.
@@ -84,10 +80,10 @@ def find_lines(pieces: list[Piece]) -> list[list[Piece]]:
 
 
 def slope_of(pieces: list[Piece]) -> float:
-    """Return how many rows down a column the line runs that all pieces stand in, 0 if level or none.
+    """Return the slope of a line through all pieces, in rows per column; 0 if level or not a line.
 
     Args:
-        pieces: in any order; digits rather than fragments.
+        pieces: whole digits, in any order.
     """
     if len(pieces) < 3:
         return 0.0

@@ -1,7 +1,7 @@
-"""Reading the number that is written in a picture.
+"""Reads the number written in a picture.
 
-In: any picture. Out: a `Reading`: digits with their probabilities, or why there are none to trust. The
-steps are those of the modules beside this one, in the order of docs/reading.md.
+Each step is a module of this package; docs/reading.md describes them in order. A picture may be read in
+several ways, of which the one with the most probable digits is returned.
 """
 
 import math
@@ -37,16 +37,16 @@ STEPS = (
     "slant",
     "stroke width",
 )
-"""What can be left out of a reading."""
+"""Names of the steps that a reading can skip."""
 
 LEFT_OUT = 1.5
-"""Nats by which a digit of all the ink may be worse than one beside which all ink is clutter."""
-SURE, CLUTTERED = 0.1, 0.1
-"""Cost, in nats, and share of the ink left out, up to which a digit is not looked for in all of it."""
+"""Advantage, in nats, of a digit made of all the ink if other ways remove all ink as clutter."""
+CONFIDENT, CLUTTERED = 0.1, 0.1
+"""Cost in nats, and fraction of the ink removed, up to which all the ink is not tried as one digit."""
 DOUBT = 0.7
-"""Cost, in nats, from which on the picture is looked at again, for hairlines: an even chance."""
+"""Cost in nats from which the picture is searched again for hairlines: an even chance, ln 2."""
 AS_IT_IS = 1.0
-"""Nats by which another way must be better before a small picture is not taken as it is."""
+"""Advantage, in nats, of classifying a small picture as it is over all other ways."""
 
 
 def read(
@@ -58,32 +58,32 @@ def read(
     skip: frozenset[str] = frozenset(),
     name: str | None = None,
 ) -> Reading:
-    """Read the number that is written in a picture.
+    """Read the number written in a picture.
 
     Args:
-        image: a path, the bytes of a file or an open binary file, a `PIL.Image.Image`, or pixels as
-            an array or tensor.
-        judge: says which digit an image shows; by default the recipe ``reader``'s network.
+        image: a path, the bytes of a file, an open binary file, a `PIL.Image.Image`, or pixels as an
+            array or tensor.
+        judge: classifies images of single digits; by default the network of the recipe ``reader``.
         threshold: digitness in [0, 1] below which a digit is refused; by default the judge's own.
-        explain: whether to keep the picture after each step, and what the network says to it.
-        skip: names of steps to leave out, to see what they are worth; see `STEPS`.
-        name: what to call the picture in messages.
+        explain: whether to keep the picture after each step, and the network's prediction for it.
+        skip: names of `STEPS` to skip, to measure what they contribute.
+        name: of the picture in messages.
 
     Returns:
-        What is written, and why not to trust it, if so.
+        The digits, and the reason not to trust them if there is one.
 
     Raises:
-        ImageError: if it is no picture, or a damaged or too large one.
-        UsageError: if the threshold is not in [0, 1].
+        ImageError: if it is not a picture, or damaged or too large.
+        UsageError: if the threshold is not in [0, 1], or a step is unknown.
     """
     if judge is None:
         from lenetscope.reading.reader import load_reader
 
         judge = load_reader()
     if unknown := skip - set(STEPS):
-        raise UsageError(f"there is no step {listed(sorted(unknown))}; steps are {listed(STEPS)}.")
+        raise UsageError(f"there is no step {listed(sorted(unknown))}; the steps are {listed(STEPS)}.")
     if threshold is not None and not 0 <= threshold <= 1:
-        raise UsageError(f"the threshold is a share between 0 and 1, not {threshold}.")
+        raise UsageError(f"the threshold must be between 0 and 1, not {threshold}.")
     picture, scale = open_picture(image, name)
     ways = _ways(picture, judge, skip)
     best = min(ways, key=lambda way: way.unlikely) if ways else Way(None, [], 0.0)
@@ -98,9 +98,9 @@ class Way:
     """A way to read a picture.
 
     Attributes:
-        sheet: on which its digits were found, None if the picture was judged as it is.
-        lines: the digits.
-        before: cost in nats of what was assumed before the digits were looked at.
+        sheet: on which its digits were found, None if the picture was classified as it is.
+        lines: the digits of each line.
+        before: cost, in nats, of what was assumed before the digits were classified.
     """
 
     sheet: Sheet | None
@@ -109,17 +109,17 @@ class Way:
 
     @property
     def unlikely(self) -> float:
-        """Its cost in nats."""
+        """Cost in nats: the lower, the more probable."""
         return _cost(self.lines) + self.before
 
 
 def _ways(picture: Image.Image, judge: Judge, skip: frozenset[str]) -> list[Way]:
-    """Return the ways to read a picture, no more of them than it takes."""
+    """Return the ways to read a picture; further ones are tried only while the best is doubtful."""
     ways: list[Way] = []
     small, settled = (None, False) if "as it is" in skip else read_small(picture, judge)
     if small is not None:
         ways.append(Way(None, [[small]], -AS_IT_IS))
-        # of the many other ways one would look like a digit by luck
+        # among many other ways one would resemble a digit by chance
         settled = settled or small.digitness < judge.threshold
     if settled:
         return ways
@@ -131,14 +131,14 @@ def _ways(picture: Image.Image, judge: Judge, skip: frozenset[str]) -> list[Way]
     best = min(ways, key=lambda way: way.unlikely, default=None)
     if small is None and best is not None and best.sheet and "as it is" not in skip:
         left_out = best.sheet.left_out
-        if best.unlikely > SURE or left_out > CLUTTERED:
+        if best.unlikely > CONFIDENT or left_out > CLUTTERED:
             filling = read_filling(picture, judge)
             ways += [Way(None, [[filling]], -LEFT_OUT * left_out)] if filling else []
     return ways
 
 
 def _read_sheet(sheet: Sheet, judge: Judge, skip: frozenset[str]) -> Way:
-    """Read the lines of a sheet; those of one that runs up or down the page, level as well."""
+    """Read the lines of a sheet; if they slope, rotated as well, and keep the better reading."""
     before = max(0.0, -sheet.polarity.evidence)
     lines = [read_line(sheet, line, judge, skip) for line in find_lines(sheet.pieces)]
     if (one := read_as_one(sheet, lines, judge, skip)) is not None:
@@ -152,7 +152,7 @@ def _read_sheet(sheet: Sheet, judge: Judge, skip: frozenset[str]) -> Way:
 
 
 def _cost(lines: list[list[Found]]) -> float:
-    """Return the mean cost of a digit."""
+    """Return the mean cost per digit."""
     return float(np.mean([digit.cost for line in lines for digit in line]))
 
 
@@ -185,7 +185,8 @@ def _reading(
     refused = [n for n, digit in enumerate(digits, start=1) if digit.digitness < limit]
     reason = None
     if refused:
-        which = "it" if len(digits) == 1 else f"{len(refused)} of {len(digits)} signs"
+        which = f"{len(refused)} of {len(digits)} signs may not be digits"
+        which = which if len(digits) > 1 else "it may not be a digit"
         least = min(digit.digitness for digit in digits)
-        reason = f"{which} may be no digit: {least:.3f} sure, below the threshold of {limit:g}"
+        reason = f"{which}: digitness {least:.3f}, below the threshold of {limit:g}"
     return Reading(text, confidence, tuple(digits), reason, steps)

@@ -1,8 +1,7 @@
-"""Whether the strokes are darker or lighter than what they are written on.
+"""Decides whether strokes are darker or lighter than the paper.
 
-In: grey. Out: whether the strokes are light, and how sure that is. Three things speak for a side:
-strokes are narrow, so their side is the one whose edges a narrow window finds; they are the minority;
-and most of the picture's border is paper.
+Three kinds of evidence are added: strokes are narrow, so that a narrow window finds their edges; they
+cover less than half of the picture; and most of its border is paper.
 """
 
 from dataclasses import dataclass
@@ -16,18 +15,18 @@ from lenetscope.reading.illumination import ROOM, edges_found, narrowest, reduce
 
 Array = npt.NDArray[Any]
 
-SURE = 1.0
-"""Evidence from which on only one polarity is looked at."""
+CONFIDENT = 1.0
+"""Evidence from which only the likelier polarity is tried."""
 
 
 @dataclass(frozen=True)
 class Polarity:
-    """Which side the ink is on.
+    """Whether ink is light or dark.
 
     Attributes:
         light: whether strokes are lighter than their paper.
-        evidence: how strongly, in [-4, 4]; negative for the less likely side.
-        window: in pixels, that finds the strokes of that side.
+        evidence: for this polarity, in [-4, 4]; negative for the less likely one.
+        window: in pixels, that finds strokes of this polarity.
     """
 
     light: bool
@@ -40,7 +39,7 @@ def find_polarity(grey: Array, narrow: bool = False) -> tuple[Polarity, Polarity
 
     Args:
         grey: (H, W) in [0, 1].
-        narrow: whether the narrowest window is wanted, whatever strokes it misses.
+        narrow: whether to use the narrowest window, even if it misses strokes.
     """
     small, step = reduced(grey)
     windows = windows_for(small)
@@ -60,23 +59,23 @@ def _wider(window: int, side: int) -> int:
 
 
 def _ratio(light: float, dark: float) -> float:
-    """Compare the edges found on either side: positive if strokes are light."""
+    """Compare the edges found for either polarity: positive if strokes are light."""
     return float(np.clip(np.log((light + 1e-6) / (dark + 1e-6)), -2, 2))
 
 
 def _two_kinds(grey: Array) -> float:
-    """Return what the two kinds of grey say, if there are two: positive if the light kind is ink.
+    """Return the evidence of area and border if there are two tones: positive if the light one is ink.
 
-    Ink is the minority, and the picture's border is paper. Greys that go over into each other, as in a
-    shade, say nothing.
+    Ink covers less than half of the picture, and its border is paper. Continuous tones, as of a shaded
+    page, are no evidence.
     """
     if np.ptp(grey) < 1e-3:
         return 0.0
     above = grey > threshold_otsu(grey)
     light = float(above.mean())
     between = light * (1 - light) * float(grey[above].mean() - grey[~above].mean()) ** 2
-    # of an even spread three quarters of the variance lie between its halves, of a bell fewer
-    sure = float(np.clip((between / float(grey.var()) - 0.75) / 0.12, 0, 1))
+    # 3/4 of the variance of uniformly distributed greys is between the two halves, of normal ones less
+    weight = float(np.clip((between / float(grey.var()) - 0.75) / 0.12, 0, 1))
     minority = float(np.clip(np.log((1.02 - light) / (light + 0.02)), -1, 1))
     rim = np.concatenate([above[0], above[-1], above[:, 0], above[:, -1]])
-    return sure * (minority + 1 - 2 * float(rim.mean()))
+    return weight * (minority + 1 - 2 * float(rim.mean()))

@@ -1,7 +1,4 @@
-"""From one digit's ink to the 28x28 image, step by step.
-
-In: a sheet and a piece of it. Out: the image, and the mask after each step.
-"""
+"""Makes the 28x28 image of one digit from its ink, and records the mask after each step."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +19,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A digit made ready for the network.
+    """A digit prepared for the network.
 
     Attributes:
         image: (28, 28) uint8.
-        steps: name and picture, in [0, 1], after each step.
+        steps: name of each step and the picture after it, in [0, 1].
     """
 
     image: Array
@@ -34,12 +31,12 @@ class Prepared:
 
 
 def prepare(sheet: Sheet, piece: Piece, skip: frozenset[str] = frozenset()) -> Prepared:
-    """Bring one digit to what the network was trained on.
+    """Make an image of one digit like those that the network was trained on.
 
     Args:
-        sheet: that it stands on.
+        sheet: that contains it.
         piece: its ink.
-        skip: names of steps to leave out: "slant", "stroke width".
+        skip: names of steps to skip: "slant", "stroke width".
     """
     mask = cut_out(sheet.ink, sheet.clean, piece)
     steps: list[tuple[str, Array]] = [("cut out", mask.astype(np.float32))]
@@ -54,7 +51,7 @@ def prepare(sheet: Sheet, piece: Piece, skip: frozenset[str] = frozenset()) -> P
 
 
 def sheared(mask: Array, shear: float) -> Array:
-    """Move each row sideways, so that a digit that goes ``shear`` columns a row down is upright."""
+    """Shift each row sideways, so that a digit with a slant of ``shear`` columns per row is upright."""
     height = len(mask)
     extra = int(np.ceil(abs(shear) * height / 2)) + 1
     wide = Image.fromarray(np.pad(mask, ((0, 0), (extra, extra))).astype(np.float32))

@@ -1,13 +1,12 @@
-"""The network that ships with the package, as a judge of 28x28 images.
+"""The network that is installed with the package, as a judge of 28x28 images.
 
-In: images as reading prepares them. Out: calibrated probabilities of the ten digits, and digitness:
-how sure it is that the image shows a digit at all. The network has eleven classes, the last of which is
-"none" (see `datasets.others`); digitness is the softmax's share of the other ten, and the probabilities
-are those of the ten alone, at a temperature that was fitted on images held out of the 60,000
-(C. Guo et al., "On calibration of modern neural networks", ICML 2017).
+It has eleven classes, the ten digits and "none" (see `reading.training.mnist_and_others`). Digitness is
+the sum of the softmax over the ten digits. Probabilities are the softmax of the ten alone, at a
+temperature fitted on images held out of the 60,000 (C. Guo et al., "On calibration of modern neural
+networks", ICML 2017).
 
-``weights/reader.safetensors`` holds the weights in float16 and, as its metadata, all else that is
-needed; ``python -m benchmarks.ship RUN`` writes it. ``weights/README.md`` is its model card.
+``weights/reader.safetensors`` holds the weights in float16 and everything else in its metadata;
+``python -m benchmarks.ship RUN`` writes it. ``weights/README.md`` is the model card.
 """
 
 import functools
@@ -24,29 +23,30 @@ from safetensors.torch import load as tensors_of
 from safetensors.torch import save as bytes_of
 from torch import Tensor, nn
 
-from lenetscope.datasets.preprocess import Preprocess
+from lenetscope.data.preprocess import Preprocess
 from lenetscope.errors import DataError
 from lenetscope.files import write_bytes
 from lenetscope.models import MODELS
-from lenetscope.untouched import eval_mode
+from lenetscope.restore import eval_mode
 
 FORMAT = 1
 """Version of the file of weights."""
 
 USUAL_NONE = 0.02
-"""Share of the pictures that are given to read of which no digit is expected."""
+"""Prior probability that a picture given to `read` does not show a digit."""
 
 BATCH = 250
-"""Images that are judged at a time: few enough for their maps to stay in the caches."""
+"""Images per forward pass: few enough for their feature maps to stay in the caches."""
 
 
 class Judged(NamedTuple):
-    """What a reader says about images.
+    """Predictions of a reader.
 
     Attributes:
-        probabilities: (N, 10) of each digit; what they lack to 1 is that it is none, if no more than
-            `USUAL_NONE` of all pictures are.
-        digitness: (N,) in [0, 1], that it is one, if as many are none as in training.
+        probabilities: (N, 10) of the digits, where the prior probability of "none" is `USUAL_NONE`;
+            one minus their sum is the probability of "none".
+        digitness: (N,) in [0, 1], probability that an image shows a digit, where the prior is the one
+            of the training images.
     """
 
     probabilities: Tensor
@@ -54,7 +54,7 @@ class Judged(NamedTuple):
 
     @property
     def with_none(self) -> Tensor:
-        """Probabilities (N, 11), the last that it is none."""
+        """Probabilities (N, 11), the last of "none"."""
         none = (1 - self.probabilities.sum(dim=1, keepdim=True)).clamp_min(0)
         return torch.cat([self.probabilities, none], dim=1)
 
@@ -64,12 +64,12 @@ class Reader:
     """A network of ten digits and "none", with what was fitted after its training.
 
     Attributes:
-        model: puts out logits (N, 11).
-        mean: as its recipe says.
-        std: as its recipe says.
+        model: returns logits (N, 11).
+        mean: that its recipe normalises by.
+        std: that its recipe normalises by.
         temperature: by which the ten logits are divided.
         threshold: digitness below which an image is refused by default.
-        none_share: how many of its training images were none.
+        none_share: fraction of its training images that were of the class "none".
         facts: how it was trained and what it reached, plain values.
     """
 
@@ -82,24 +82,24 @@ class Reader:
     facts: dict[str, Any]
 
     def judge(self, images: Any) -> Judged:
-        """Say which digit each image shows, and whether it shows one; nothing is changed.
+        """Predict which digit each image shows, and whether it shows one.
 
         Args:
             images: (N, 1, 28, 28) uint8, array or tensor, light on dark.
 
         Raises:
-            DataError: if they are of another shape or kind.
+            DataError: if they are of another shape or dtype.
         """
         pixels = torch.as_tensor(images)
         if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (1, 28, 28):
             raise DataError(
-                "a reader judges uint8 images (N, 1, 28, 28), not "
+                "a reader takes uint8 images (N, 1, 28, 28), not "
                 f"{str(pixels.dtype).removeprefix('torch.')} {tuple(pixels.shape)}."
             )
         return judged(self.logits(pixels), self.temperature, self.none_share)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return what the network puts out, (N, 11) float32, for images as `judge` takes them."""
+        """Return the logits (N, 11), float32, of images as `judge` takes them."""
         preprocess = Preprocess(self.mean, self.std)
         with torch.no_grad(), eval_mode(self.model):
             parts = [self.model(preprocess(part)).float() for part in torch.split(images, BATCH)]
@@ -114,7 +114,7 @@ class Reader:
         weights = {
             name: value.detach().cpu().to(torch.float16).contiguous()
             for name, value in self.model.state_dict().items()
-            if value.is_floating_point()  # but not how many batches a normalisation has seen
+            if value.is_floating_point()  # leaves out the batch counters of batch normalisation
         }
         about = {
             "format": FORMAT,
@@ -126,16 +126,16 @@ class Reader:
             "none_share": self.none_share,
             "facts": self.facts,
         }
-        # one key: the order of several is random
+        # a single key, because the order of several would be random
         write_bytes(path, bytes_of(weights, {"reader": json.dumps(about, sort_keys=True)}))
 
     @classmethod
     def load(cls, data: bytes, source: str) -> Self:
-        """Read what `save` wrote; nothing in it can run.
+        """Load what `save` wrote; no code in it can run.
 
         Args:
-            data: the file's content.
-            source: what to call it in messages.
+            data: content of the file.
+            source: its name in messages.
 
         Raises:
             DataError: if it is damaged, or of another version or network.
@@ -145,7 +145,7 @@ class Reader:
             about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["reader"])
             weights = tensors_of(data)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{source} is damaged, or no reader's weights: {error}.") from error
+            raise DataError(f"{source} is damaged, or not the weights of a reader: {error}.") from error
         if about.get("format") != FORMAT:
             raise DataError(
                 f"{source} is of format {about.get('format')}; this version reads format {FORMAT}."
@@ -170,23 +170,22 @@ class Reader:
 
 
 def judged(logits: Tensor, temperature: float, none_share: float) -> Judged:
-    """Turn logits into probabilities and digitness.
+    """Convert logits to probabilities and digitness.
 
-    A network that learned from many pictures of no digit expects as many. Where there are fewer, the
-    odds of a digit are higher by the ratio of what is expected to what it has seen (M. Saerens, P.
-    Latinne and C. Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities",
-    Neural Computation 14(1), 2002).
+    The probabilities are corrected for the prior of "none", which is lower than among the training
+    images (M. Saerens, P. Latinne and C. Decaestecker, "Adjusting the outputs of a classifier to new a
+    priori probabilities", Neural Computation 14(1), 2002).
 
     >>> judged(torch.tensor([[2.0, 0.0, 2.0]]), temperature=2.0, none_share=0.02)[1].round(decimals=3)
     tensor([0.5320])
 
     Args:
-        logits: (N, K + 1), the last of which is "none".
-        temperature: by which the first K are divided for the probabilities; digitness has none.
-        none_share: how many of the training images were none.
+        logits: (N, K + 1), the last one of "none".
+        temperature: by which the first K are divided for the probabilities, but not for digitness.
+        none_share: fraction of the training images that were of the class "none".
     """
     digits, none = logits[:, :-1], logits[:, -1]
-    odds = digits.logsumexp(dim=1) - none  # their logarithm
+    odds = digits.logsumexp(dim=1) - none  # log odds
     fewer = math.log(none_share / (1 - none_share)) - math.log(USUAL_NONE / (1 - USUAL_NONE))
     usual = torch.sigmoid(odds + fewer)
     return Judged((digits / temperature).softmax(dim=1) * usual[:, None], torch.sigmoid(odds))
@@ -194,7 +193,7 @@ def judged(logits: Tensor, temperature: float, none_share: float) -> Judged:
 
 @functools.cache
 def load_reader() -> Reader:
-    """Return the reader that ships with the package, the same one each time.
+    """Return the reader that is installed with the package, the same object each time.
 
     Raises:
         DataError: if the installed package is damaged.

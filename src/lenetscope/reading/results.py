@@ -1,7 +1,4 @@
-"""What reading a picture gives.
-
-In: nothing. Out: plain values, to print, to write as JSON, or to look at step by step.
-"""
+"""The result of reading a picture: its digits, and the steps that led to them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +14,11 @@ class Digit:
 
     Attributes:
         label: "0" to "9".
-        probability: that it is this digit, and was cut out of the ink rightly.
-        digitness: how sure it is that this is a digit at all, in [0, 1].
+        probability: that it is this digit, and was cut out correctly.
+        digitness: probability that it is a digit at all.
         box: left, top, right, bottom in pixels of the picture.
-        alternatives: three other labels with their probabilities, the likeliest first.
-        image: (28, 28) uint8, what the network saw.
+        alternatives: the three next labels with their probabilities, likeliest first.
+        image: (28, 28) uint8, input of the network.
     """
 
     label: str
@@ -45,15 +42,15 @@ class Digit:
 
 @dataclass(frozen=True)
 class Step:
-    """A picture after one step, and what the network would have said to it.
+    """A picture after one step, and the network's prediction for it.
 
     Attributes:
         name: of the step.
-        picture: (H, W) float in [0, 1] as people see it.
-        image: (28, 28) uint8 that the network would have been given.
-        label: that it would have answered.
+        picture: (H, W) float in [0, 1], for display.
+        image: (28, 28) uint8, the same resized for the network.
+        label: predicted for that image.
         probability: of that label.
-        digit: which digit of the picture it is of, None for the whole picture.
+        digit: number of the digit that it shows, None for the whole picture.
     """
 
     name: str
@@ -66,14 +63,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Reading:
-    """What is written in a picture.
+    """The number written in a picture.
 
     Attributes:
-        text: the digits; lines are separated by a space. Empty if no ink was found.
-        confidence: that all of it is right, in [0, 1].
+        text: the digits, lines separated by a space; empty if no ink was found.
+        confidence: probability that the whole text is correct.
         digits: in the order of the text.
-        rejected: why not to trust the text, None if there is no reason.
-        steps: what was done, if `lenetscope.read` was asked to explain.
+        rejected: the reason not to trust the text, None if there is none.
+        steps: one per step, if `lenetscope.read` was called with ``explain``.
     """
 
     text: str
@@ -83,7 +80,7 @@ class Reading:
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what ``lenetscope read --json`` prints of a picture."""
+        """Return the JSON object that ``lenetscope read --json`` prints."""
         return {
             "text": self.text,
             "confidence": round(self.confidence, 6),
@@ -92,14 +89,14 @@ class Reading:
         }
 
     def __str__(self) -> str:
-        """Return the text and the confidence, or why it was refused."""
+        """Return the text and the confidence, or the reason to reject it."""
         if self.rejected is None:
             return f"{self.text}  {100 * self.confidence:.1f} %"
         return f"{self.text or '-'}  rejected: {self.rejected}"
 
     @property
     def rescued_by(self) -> str | None:
-        """The step from which on the answer was the final one; None if it always was."""
+        """Name of the step from which the prediction was the final one; None if it always was."""
         if len(self.digits) != 1 or not self.steps:
             return None
         labels = [step.label for step in self.steps]

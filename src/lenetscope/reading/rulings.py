@@ -1,9 +1,8 @@
-"""Lines that are printed on the paper, taken out of the ink.
+"""Removes the lines of ruled paper from the ink.
 
-In: ink, and which pixels of it are ink. Out: the mask without straight lines that run through the
-picture from edge to edge, or that repeat. Where a stroke crosses a line it stays: only what is as thin
-as the line goes. The slope is found by shearing: at the right one the rows' sums are most uneven, as
-in the projection profiles of W. Postl, "Detection of linear oblique structures", ICPR 1986.
+Straight lines that run from edge to edge, or that repeat, are removed. Strokes that cross a line stay:
+only what is as thin as the line is removed. The slope is the one at which the sums of sheared rows vary
+most, as in the projection profiles of W. Postl, "Detection of linear oblique structures", ICPR 1986.
 """
 
 from typing import Any
@@ -16,9 +15,9 @@ Array = npt.NDArray[Any]
 
 SLOPES = np.linspace(-0.14, 0.14, 57)
 THROUGH = 0.75
-"""Share of the picture's width that a line must cover."""
+"""Fraction of the picture's width that a line must cover."""
 REPEATED = 0.5
-"""Share that each of three or more lines must cover."""
+"""Fraction that each of three or more lines must cover."""
 
 
 def without_rulings(mask: Array, weak: Array) -> Array:
@@ -26,7 +25,7 @@ def without_rulings(mask: Array, weak: Array) -> Array:
 
     Args:
         mask: (H, W) bool, ink.
-        weak: (H, W) bool, all that is as strong as the faintest ink, in which pale lines are whole.
+        weak: (H, W) bool, all pixels as strong as the faintest ink, where pale lines are unbroken.
     """
     if min(mask.shape) < 40 or not mask.any():
         return mask
@@ -54,9 +53,9 @@ def _rulings(mask: Array) -> Array:
     cover = np.zeros((height + 2 * pad, width), dtype=bool)
     cover[sheared, columns] = True
     near = cover | np.roll(cover, 1, 0) | np.roll(cover, -1, 0)
-    share = near.mean(axis=1)
-    peaks = (share == ndimage.maximum_filter1d(share, 9)) & (share > REPEATED)
-    through = peaks & (share > THROUGH)
+    covered = near.mean(axis=1)  # fraction of the width, per row
+    peaks = (covered == ndimage.maximum_filter1d(covered, 9)) & (covered > REPEATED)
+    through = peaks & (covered > THROUGH)
     if peaks.sum() < 3:
         peaks = through
     if not peaks.any():
@@ -71,14 +70,14 @@ def _rulings(mask: Array) -> Array:
         if thin > max(6, 0.03 * height):  # a stroke or a bar, not a ruling
             continue
         chosen = here & (thickness[rows, columns] <= np.ceil(1.5 * thin) + 1)
-        # only what reaches the line's middle, not a stroke that happens to pass near
+        # only pixels close to the middle of the line, not a stroke that passes near it
         chosen &= np.abs(sheared - peak) <= np.ceil(thin / 2) + 2
         gone[rows[chosen], columns[chosen]] = True
     return gone
 
 
 def _run_lengths(mask: Array) -> Array:
-    """Return for each pixel of ink how long the vertical run of ink through it is."""
+    """Return the length of the vertical run of ink through each pixel."""
     height, width = mask.shape
     padded = np.zeros((width, height + 2), dtype=np.int8)
     padded[:, 1:-1] = mask.T

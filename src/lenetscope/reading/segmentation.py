@@ -1,8 +1,8 @@
-"""Which pieces make which digit: the judge decides between all that are possible.
+"""Decides which pieces of a line form which digit.
 
-In: pieces of a line. Out: digits. Pieces that may be several digits are cut, then all ways to join
-neighbours are read, and the way whose digits are the surest is taken, by dynamic programming. (Y. LeCun
-et al., "Gradient-based learning applied to document recognition", Proc. IEEE 86(11), 1998, VII.)
+Pieces that may be several digits are cut, all ways to join neighbours are classified, and the most
+probable sequence of digits is found by dynamic programming (Y. LeCun et al., "Gradient-based learning
+applied to document recognition", Proc. IEEE 86(11), 1998, VII).
 """
 
 import itertools
@@ -22,23 +22,23 @@ from lenetscope.reading.splitting import cut
 Array = npt.NDArray[Any]
 
 JOINED_AT_MOST = 6
-"""Pieces that one digit is joined from."""
+"""Most pieces that one digit is joined from."""
 MANY = 40
-"""Parts of a line from which on it is no number that is worth the time: nothing is cut or joined."""
+"""Parts of a line above which nothing is cut or joined: it is not a number, and would take long."""
 CUTTING = 0.3
 """Cost of a cut through ink, in nats."""
 NARROW = 6.0
-"""Cost of cutting what is narrower than it is high, in nats a height that is missing."""
+"""Cost of cutting a narrow piece, in nats per height by which it is narrower than 1.2 heights."""
 WIDE = 6.0
-"""Cost of a digit more than 1.25 times as wide as its line is high, in nats a height."""
+"""Cost of a wide digit, in nats per height of its line by which it is wider than 1.25 heights."""
 SHORT = 8.0
-"""Cost of a digit shorter than its neighbours, in nats a height that is missing."""
+"""Cost of a short digit, in nats per height of its line by which it is shorter than 0.7 heights."""
 JOINING = 3.0
-"""Cost of joining over a gap as wide as a digit is high, in nats."""
+"""Cost of joining across a gap, in nats per height of the line."""
 APART = 0.35
-"""A gap of so many heights is never joined."""
+"""Gap, in heights, above which pieces are never joined."""
 STACKED = 1.0
-"""Cost of few digits that stand in several lines, in nats."""
+"""Cost of a few digits in several lines, in nats."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Found:
         prepared: its image.
         probabilities: (10,).
         digitness: in [0, 1].
-        odd: what its place and shape cost, in nats: that it was cut, joined, wide or short.
+        odd: cost of its place and shape, in nats: that it was cut, joined, wide or short.
     """
 
     piece: Piece
@@ -61,14 +61,14 @@ class Found:
 
     @property
     def cost(self) -> float:
-        """How unlikely it is to be a digit that was read rightly, in nats."""
+        """Negative log probability, in nats, that it is a digit and was classified correctly."""
         return -float(np.log(max(self.probabilities.max() * self.digitness, 1e-6)))
 
 
 def judged(
     sheet: Sheet, pieces: list[Piece], judge: Judge, skip: frozenset[str] = frozenset()
 ) -> list[Found]:
-    """Ask the judge about pieces."""
+    """Prepare and classify pieces."""
     if not pieces:
         return []
     prepared = [prepare(sheet, piece, skip) for piece in pieces]
@@ -88,10 +88,10 @@ def read_line(
     """Return the digits of a line, from left to right.
 
     Args:
-        sheet: that it stands on.
+        sheet: that contains it.
         line: its pieces, from left to right.
-        judge: to ask.
-        skip: names of steps to leave out.
+        judge: classifies the digits.
+        skip: names of steps to skip.
     """
     tall = _height(line)
     atoms: list[Piece] = []
@@ -140,10 +140,10 @@ def read_as_one(
     """Return several lines as one digit with a broken stroke, None if that is less likely.
 
     Args:
-        sheet: that they stand on.
-        lines: what was read on it.
-        judge: to ask.
-        skip: names of steps to leave out.
+        sheet: that contains them.
+        lines: the digits of each line.
+        judge: classifies the digit.
+        skip: names of steps to skip.
     """
     if len(lines) < 2 or len(sheet.pieces) > JOINED_AT_MOST or "joining" in skip:
         return None
@@ -159,13 +159,13 @@ def read_as_one(
 
 
 def _height(line: list[Piece]) -> float:
-    """Return the height of the line's digits, whatever fragments are among them."""
+    """Return the median height of a line's digits, ignoring fragments."""
     tallest = max(piece.height for piece in line)
     return float(np.median([piece.height for piece in line if piece.height > 0.5 * tallest]))
 
 
 def _unusual(piece: Piece, tall: float) -> float:
-    """Return the cost of a shape that digits seldom have."""
+    """Return the cost of an unusual width or height."""
     wide = WIDE * max(0.0, piece.width / tall - 1.25)
     return wide + SHORT * max(0.0, 0.7 - piece.height / tall)
 

@@ -1,8 +1,7 @@
-"""The part of a picture that is written on, at a size that suits the work.
+"""Finds the part of a picture that is written on, and the pieces of ink in it.
 
-In: a picture. Out: a `Sheet`: its grey, its ink and mask, and the pieces that digits may be made of.
-The whole is looked at reduced, which is enough to see the light, the paper and where there is ink; if
-the digits are small there, their surroundings are looked at again, with more of the picture's pixels.
+The whole picture is analysed at reduced size, which is enough to find the illumination, the paper and
+the ink. If the digits are small there, the region around them is analysed again at a higher resolution.
 """
 
 from dataclasses import dataclass
@@ -18,33 +17,33 @@ from lenetscope.reading.grey import to_grey
 from lenetscope.reading.illumination import flatten
 from lenetscope.reading.ink import find_ink
 from lenetscope.reading.lines import join_fragments
-from lenetscope.reading.polarity import SURE, Polarity, find_polarity
+from lenetscope.reading.polarity import CONFIDENT, Polarity, find_polarity
 from lenetscope.reading.rulings import without_rulings
 
 Array = npt.NDArray[Any]
 
 LONGEST = 384
-"""Pixels that the longest side of the whole picture is reduced to."""
+"""Longest side, in pixels, that the whole picture is reduced to."""
 SMALLEST = 120
-"""Pixels that a smaller picture is enlarged to."""
+"""Longest side, in pixels, that a smaller picture is enlarged to."""
 DETAIL = 640
-"""Pixels that the longest side of the digits' surroundings is reduced to."""
+"""Longest side, in pixels, of the region around small digits."""
 SMALL, LARGE = 100, 150
-"""Pixels of height below which digits are looked at again, and that they are brought to then."""
+"""Height, in pixels, below which digits are analysed again, and that they are then enlarged to."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A written part of a picture.
+    """The part of a picture that is written on.
 
     Attributes:
         grey: (H, W) in [0, 1].
-        polarity: which side the ink is on.
+        polarity: whether ink is light or dark.
         ink: (H, W), at most 1, around 0 for paper.
-        mask: (H, W) bool, where ink is, the lines of the paper included.
-        clean: the same without lines of the paper.
-        pieces: that digits are made of.
-        to_picture: (2, 3), from (column, row, 1) to x and y in the picture.
+        mask: (H, W) bool, whether a pixel is ink, including ruled lines.
+        clean: the same without ruled lines.
+        pieces: of ink that digits are made of.
+        to_picture: (2, 3) affine map from (column, row, 1) to x and y in the picture.
     """
 
     grey: Array
@@ -57,12 +56,12 @@ class Sheet:
 
     @property
     def left_out(self) -> float:
-        """Share of the ink, the lines of the paper aside, that was taken for clutter."""
+        """Fraction of the ink, ruled lines apart, that was removed as clutter."""
         kept = sum(int(piece.mask.sum()) for piece in self.pieces)
         return 1 - kept / max(int(self.clean.sum()), kept, 1)
 
     def box_in_picture(self, piece: Piece) -> tuple[float, float, float, float]:
-        """Return left, top, right, bottom of a piece in the picture's pixels."""
+        """Return left, top, right, bottom of a piece in pixels of the picture."""
         corners = np.array(
             [(x, y, 1.0) for x in (piece.left, piece.right) for y in (piece.top, piece.bottom)]
         )
@@ -77,8 +76,8 @@ def find_sheets(
 
     Args:
         picture: of mode L or RGB.
-        skip: names of steps to leave out.
-        narrow: whether only hairlines are looked for, which a deep shade may hide.
+        skip: names of steps to skip.
+        narrow: whether to look for hairlines only, which a deep shadow may hide.
     """
     width, height = picture.size
     whole = (0.0, 0.0, float(width), float(height))
@@ -88,8 +87,8 @@ def find_sheets(
     grey = _grey_of(picture, whole, scale)
     sheets = []
     polarities = find_polarity(grey, narrow)
-    sure = 0.0 if "both polarities" in skip else SURE
-    for polarity in polarities[: 1 if polarities[0].evidence >= sure else 2]:
+    enough = 0.0 if "both polarities" in skip else CONFIDENT
+    for polarity in polarities[: 1 if polarities[0].evidence >= enough else 2]:
         sheet = look(grey, polarity, _placement(0.0, 0.0, scale), skip=skip)
         if sheet is not None:
             closer = sheet if "closer look" in skip else _closer(picture, sheet, scale, skip, narrow)
@@ -104,7 +103,7 @@ def look(
     ink: Array | None = None,
     skip: frozenset[str] = frozenset(),
 ) -> Sheet | None:
-    """Find ink and pieces, None if there are none."""
+    """Return the sheet with its ink and pieces, None if there are none."""
     if ink is None and "illumination" in skip:
         side = 1 - grey if polarity.light else grey
         ink = 1 - side / max(float(np.percentile(side, 75)), 0.05)
@@ -123,12 +122,12 @@ def look(
 
 
 def turned(sheet: Sheet, slope: float) -> Sheet | None:
-    """Return a sheet turned so that a line of this slope is level."""
+    """Return a sheet rotated so that a line of this slope is level, None if there is no ink then."""
     angle = float(np.degrees(np.arctan(slope)))
     fill = float(np.median(sheet.grey))
     grey = ndimage.rotate(sheet.grey, angle, order=1, reshape=True, mode="constant", cval=fill)
     inside = ndimage.rotate(np.ones_like(sheet.grey), angle, order=1, reshape=True)
-    # what lies outside of the picture has no ink
+    # there is no ink outside of the picture
     ink = ndimage.rotate(sheet.ink, angle, order=1, reshape=True) * (inside > 0.98)
     turn = np.radians(angle)
     cosine, sine = np.cos(turn), np.sin(turn)
@@ -142,7 +141,7 @@ def turned(sheet: Sheet, slope: float) -> Sheet | None:
 def _closer(
     picture: Image.Image, sheet: Sheet, scale: float, skip: frozenset[str], narrow: bool
 ) -> Sheet:
-    """Look at small digits again, with more of the picture's pixels."""
+    """Analyse the region around small digits again, at a higher resolution."""
     tall = max(max(piece.height, piece.width) for piece in sheet.pieces)
     if tall >= SMALL:
         return sheet

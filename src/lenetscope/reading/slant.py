@@ -1,8 +1,8 @@
-"""Bringing a strong slant back to what the training images have.
+"""Reduces a strong slant to the range of the training images.
 
-In: a digit's mask. Out: a shear, 0 for most digits. The slant is the covariance of columns and rows
-over the variance of rows. Between the 1st and 99th percentile of MNIST's 60,000 (-0.78 to 0.53, of this
-package's test of `slant_of`) nothing is done: what the network knows needs no change.
+The slant is the covariance of columns and rows divided by the variance of rows. Slants between the 1st
+and the 99th percentile of MNIST's 60,000 training images (-0.78 to 0.53) are kept: the network has seen
+them.
 """
 
 from typing import Any
@@ -13,13 +13,13 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 MOST = 1.0
-"""Columns a row that are undone at most."""
+"""Largest slant that is removed, in columns per row."""
 LEFTMOST, RIGHTMOST = 0.53, -0.78
-"""Columns a row that MNIST's digits lean to the left and right at most (99th and 1st percentile)."""
+"""99th and 1st percentile of the slant of MNIST's digits, in columns per row."""
 
 
 def slant_of(mask: Array) -> float:
-    """Return how many columns to the right a digit goes a row down; negative for ``/``.
+    """Return the slant of a digit, in columns to the right per row down; negative for ``/``.
 
     >>> round(slant_of(np.eye(9)), 3)
     1.0
@@ -34,5 +34,5 @@ def slant_of(mask: Array) -> float:
 
 
 def shear_to_undo(slant: float) -> float:
-    """Return the part of a slant that is beyond what MNIST has, at most `MOST`: a dash has more."""
+    """Return the part of a slant beyond MNIST's range, at most `MOST`, which a dash would exceed."""
     return float(np.clip(slant - np.clip(slant, RIGHTMOST, LEFTMOST), -MOST, MOST))

@@ -1,11 +1,10 @@
-"""Where touching digits may be cut.
+"""Proposes where touching digits may be cut.
 
-In: a piece of ink. Out: pieces from left to right. A cut is a path from top to bottom that goes through
-as little ink as it can, by dynamic programming over rows; one that passes each column at half height is
-tried. Whether a cut is made is for the judge to say: cut and whole are both read. (Over-segmentation:
-Y. LeCun et al., "Gradient-based learning applied to document recognition", VII; paths between touching
-characters: S.-W. Lee, D.-J. Lee and H.-S. Park, "A new methodology for gray-scale character
-segmentation and recognition", IEEE PAMI 18(10), 1996.)
+A cut is a path from top to bottom through as little ink as possible, found by dynamic programming over
+rows; one is tried for each column at half height. The judge decides between the parts and the whole.
+(Over-segmentation: Y. LeCun et al., "Gradient-based learning applied to document recognition", VII;
+paths between touching characters: S.-W. Lee, D.-J. Lee and H.-S. Park, "A new methodology for
+gray-scale character segmentation and recognition", IEEE PAMI 18(10), 1996.)
 """
 
 from typing import Any
@@ -20,20 +19,20 @@ from lenetscope.reading.stroke import stroke_width
 Array = npt.NDArray[Any]
 
 WIDE = 0.8
-"""A piece wider than so many of its heights may be several digits."""
+"""Width, in heights, above which a piece may be several digits."""
 SIDEWAYS = 0.05
 """Cost of a step sideways, in pixels of ink."""
 THROUGH = 2.3
-"""Widths of a stroke that a cut may go through at most."""
+"""Most ink that a cut may cross, in stroke widths."""
 
 
 def cut(piece: Piece, height: float, most: int = 12) -> list[Piece]:
-    """Cut a piece where it may be several digits; a list of itself if nowhere.
+    """Cut a piece wherever it may be several digits, and return the parts from left to right.
 
     Args:
         piece: of ink.
         height: of the digits around it, in pixels.
-        most: cuts that are made.
+        most: maximum number of cuts.
     """
     rows, columns = np.nonzero(piece.mask)
     upright = columns - np.clip(slant_of(piece.mask), -0.7, 0.7) * rows
@@ -63,7 +62,8 @@ def _paths(mask: Array) -> tuple[Array, tuple[Array, int]]:
     """Find the cheapest path through each column at half height.
 
     Returns:
-        Costs (W,) in pixels of ink, and for each row the step (H, W) that leads on towards the edge.
+        Costs (W,) in pixels of ink; and the steps (H, W), in columns, of the path through each pixel
+        towards the edge, with the row of half height.
     """
     height, width = mask.shape
     half = height // 2
@@ -82,7 +82,7 @@ def _paths(mask: Array) -> tuple[Array, tuple[Array, int]]:
 
 
 def _follow(back: tuple[Array, int], middle: int) -> Array:
-    """Return the column of a path in each row, (H,)."""
+    """Return the column of a path per row, (H,)."""
     steps, half = back
     path = np.empty(len(steps), dtype=np.int64)
     for order in (range(half - 1, -1, -1), range(half, len(steps))):
@@ -99,12 +99,12 @@ def _part(piece: Piece, rows: Array, columns: Array, chosen: Array) -> Piece | N
     mask = np.zeros_like(piece.mask)
     mask[rows[chosen], columns[chosen]] = True
     whole = union(find_pieces(mask, mask.astype(np.float32)))
-    share = float(chosen.sum()) / len(rows)
+    fraction = float(chosen.sum()) / len(rows)
     return Piece(
         whole.top + piece.top,
         whole.left + piece.left,
         whole.bottom + piece.top,
         whole.right + piece.left,
         whole.mask,
-        piece.mass * share,
+        piece.mass * fraction,
     )

@@ -1,9 +1,8 @@
-"""Bringing the width of strokes to what the training images have.
+"""Brings the width of strokes into the range of the training images.
 
-In: a digit's mask, many pixels high. Out: how far to move its outline. The width is the ink's area over
-the length of its skeleton. It is measured in pixels of the 20x20 box, where MNIST's lies between 1.8
-and 4.6 (5th and 95th percentile over 3,000 training images): a hairline is widened, a felt pen thinned,
-and what is in between stays as it is.
+The width is the area of the ink divided by the length of its skeleton, in pixels of the 20x20 box,
+where MNIST's widths lie between 1.8 and 4.6 (5th and 95th percentile of 3,000 training images).
+Hairlines are widened, strokes of a felt pen thinned, and all others kept.
 """
 
 from typing import Any
@@ -16,24 +15,24 @@ from skimage.morphology import skeletonize
 Array = npt.NDArray[Any]
 
 THINNEST, THICKEST = 2.0, 4.6
-"""Width that a stroke is left at, in pixels of the 20x20 box."""
+"""Widths between which a stroke is not changed, in pixels of the 20x20 box."""
 WIDENED, THINNED = 2.5, 4.0
-"""Width that others are brought to."""
+"""Widths that thinner and thicker strokes are changed to, in pixels of the 20x20 box."""
 
 
 def stroke_width(mask: Array) -> float:
-    """Return the mean width of strokes in pixels, at most the shorter side."""
-    length = int(skeletonize(mask).sum())  # a single pixel of what is as wide as high
+    """Return the mean stroke width of a mask in pixels, at most its shorter side."""
+    length = int(skeletonize(mask).sum())  # a single pixel for a shape as wide as high
     return min(float(mask.sum()) / max(length, 1), float(min(mask.shape)))
 
 
 def outline_shift(width: float, longest: float, box: float = 20.0) -> float:
-    """Return how far to move the outline outwards, in the mask's pixels; negative is inwards.
+    """Return how far to move the outline outwards, in pixels of the mask; negative is inwards.
 
     Args:
-        width: of the strokes, in the mask's pixels.
-        longest: side of the digit, in the mask's pixels.
-        box: pixels that the longest side will have.
+        width: of the strokes, in pixels of the mask.
+        longest: side of the digit, in pixels of the mask.
+        box: pixels of the longest side after scaling.
     """
     scaled = width * box / longest
     if THINNEST <= scaled <= THICKEST:
@@ -44,7 +43,7 @@ def outline_shift(width: float, longest: float, box: float = 20.0) -> float:
 
 
 def with_usual_width(mask: Array) -> Array:
-    """Return a digit with strokes as wide as MNIST's, (H, W) in [0, 1]; larger if its outline moved.
+    """Return a digit with strokes as wide as MNIST's, in [0, 1]; the array is larger if they changed.
 
     Args:
         mask: (H, W) bool.
@@ -58,13 +57,13 @@ def with_usual_width(mask: Array) -> Array:
 
 
 def move_outline(mask: Array, shift: float) -> Array:
-    """Move the outline of a mask, and return how much of each pixel is covered, in [0, 1].
+    """Move the outline of a mask, and return the fraction of each pixel that is covered.
 
-    Thinning keeps the skeleton, so that no stroke is broken; widening closes no loop that was open.
+    Thinning keeps the skeleton, so that no stroke breaks; widening does not close loops.
 
     Args:
         mask: (H, W) bool, with a margin of at least ``shift``.
-        shift: outwards, in pixels.
+        shift: in pixels, outwards if positive.
     """
     if shift == 0:
         return mask.astype(np.float32)
@@ -85,7 +84,7 @@ def move_outline(mask: Array, shift: float) -> Array:
 
 
 def _holes(mask: Array) -> int:
-    """Count the regions of paper that ink encloses, of more than a few pixels."""
+    """Return the number of regions of paper, of more than 8 pixels, that ink encloses."""
     labels, count = ndimage.label(~mask)
     if count <= 1:
         return 0

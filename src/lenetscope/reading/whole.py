@@ -1,9 +1,8 @@
-"""Pictures that one digit fills, judged as they are.
+"""Classifies pictures that show a single digit as a whole, without looking for ink.
 
-In: a picture. Out: a digit, if the picture is hardly larger than what the network takes, or ink and
-paper share its border. In a small picture little can be mended, and much be spoilt: a network that was
-trained on blurred, noisy and shifted digits sees more in the pixels than in a mask made of them. And
-where a digit fills the frame, its paper lies in pieces that look like ink.
+That is done for small pictures, where the steps of reading lose more than they gain: the network was
+trained on blurred, noisy and shifted digits. It is also tried for pictures whose border is partly ink:
+where a digit fills the frame, the pieces of paper between its strokes may be mistaken for ink.
 """
 
 from typing import Any
@@ -27,36 +26,36 @@ Array = npt.NDArray[Any]
 SMALL = 32
 """Longest side in pixels up to which a picture is small."""
 OBLONG = 4
-"""Ratio of the sides up to which one digit may fill a picture."""
+"""Ratio of the sides up to which a picture may show a single digit."""
 RIM = 0.12
-"""Share of the border that is ink at least, and paper at least, of a picture that a digit fills."""
+"""Fraction of the border that must be ink, and that must be paper, where a digit fills the frame."""
 FLAT = 10
-"""Difference between the darkest and the lightest pixel, of 255, below which nothing is written."""
+"""Difference between the darkest and the lightest pixel, of 255, below which a picture is blank."""
 PAPER = 0.75
-"""Share of the border from which on it is the paper of a small picture."""
+"""Fraction of the border above which a tone is the paper of a small picture."""
 NO_DOUBT = 0.22
-"""Cost, in nats, below which the answer to a small picture is taken: a digit, and which one, 4 to 1."""
+"""Cost, in nats, below which the prediction for a small picture is accepted: odds of 4 to 1."""
 TWO_TONES = 0.9
-"""Share of the variance of its greys that lies between its dark and its light side."""
+"""Fraction of the variance of its greys that must lie between its dark and its light tone."""
 WIDEST = 8.0
-"""Width of a stroke where it is the widest, in pixels of a box of 20; where strokes meet it is more."""
+"""Largest width of a stroke, in pixels of the 20x20 box; strokes are wider where they meet."""
 FINE = 160
-"""Pixels that the longest side is brought to before the ink is brought to the network's box."""
+"""Longest side, in pixels, that a picture is resized to before its ink is scaled to the box."""
 
 
 def read_small(picture: Image.Image, judge: Judge) -> tuple[Found | None, bool]:
-    """Judge a small picture and its negative.
+    """Classify a small picture and its negative.
 
-    One of 28x28 is taken for what the network was trained on; if there is a doubt, and of any other
-    size, the ink is brought to the network's box.
+    A picture of 28x28 is classified as it is. If it is of another size, or the prediction is doubtful,
+    its ink is scaled to the network's box.
 
     Args:
         picture: of mode L or RGB.
-        judge: to ask.
+        judge: classifies it.
 
     Returns:
-        The digit, None if the picture is not small; and whether that settles it: it is made as MNIST's
-        are, or the judge has no doubt.
+        The digit, None if the picture is not small; and whether the result is final, because the
+        picture is like MNIST's or the prediction is not doubtful.
     """
     if max(picture.size) > SMALL or max(picture.size) > OBLONG * min(picture.size):
         return None, False
@@ -77,15 +76,15 @@ def read_small(picture: Image.Image, judge: Judge) -> tuple[Found | None, bool]:
 
 
 def read_filling(picture: Image.Image, judge: Judge) -> Found | None:
-    """Judge a picture, and its negative, as one digit that fills the frame.
+    """Classify a picture and its negative as one digit that fills the frame.
 
     Args:
         picture: of mode L or RGB.
-        judge: to ask.
+        judge: classifies them.
 
     Returns:
-        The better of both, None if it cannot be: it is not of two tones that share its border, or
-        neither is made of strokes.
+        The better of both; None if the picture does not have two tones that both reach its border, or
+        neither tone consists of strokes.
     """
     if max(picture.size) > OBLONG * min(picture.size):
         return None
@@ -98,7 +97,7 @@ def read_filling(picture: Image.Image, judge: Judge) -> Found | None:
 
 
 def _likely_sides(values: Array, white: int) -> list[Array]:
-    """Return a picture as it is, its negative, or both if its border does not tell which is paper."""
+    """Return a picture, its negative, or both if its border does not show which tone is paper."""
     light = _rim(values > (float(values.min()) + float(values.max())) / 2)
     if light <= 1 - PAPER:
         return [values]
@@ -118,23 +117,23 @@ def _stretched(picture: Image.Image) -> Array:
 
 
 def _two_tones(values: Array) -> float:
-    """Return which share of the variance of greys lies between the sides of Otsu's threshold."""
+    """Return the fraction of the variance of greys between the two sides of Otsu's threshold."""
     above = values > threshold_otsu(values)
-    share = float(above.mean())
-    if share in (0.0, 1.0):
+    fraction = float(above.mean())
+    if fraction in (0.0, 1.0):
         return 0.0
     apart = float(values[above].mean() - values[~above].mean())
-    return share * (1 - share) * apart**2 / float(values.var())
+    return fraction * (1 - fraction) * apart**2 / float(values.var())
 
 
 def _is_stroke(mask: Array) -> bool:
-    """Tell strokes from shapes, such as a shadow."""
+    """Return whether a mask consists of strokes, not of wider shapes such as a shadow."""
     depth = float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
     return bool(2 * depth * BOX / max(mask.shape) <= WIDEST)
 
 
 def _rim(mask: Array) -> float:
-    """Return the share of a picture's border that one of its sides has."""
+    """Return the fraction of a picture's border that a mask covers."""
     return float(np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]]).mean())
 
 

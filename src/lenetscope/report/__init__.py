@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file, offline, with the network in it."""
+"""The report of a run: one HTML page that works offline, with the network in it."""
 
 from lenetscope.report.build import write_report
 

@@ -1,8 +1,8 @@
-"""The report: one page that tells the whole story of a run, and needs nothing but a browser.
+"""The report: one HTML page about a run, with its figures, data, weights and scripts in it.
 
-In: a `Study`. Out: an HTML file with everything in it: pictures, data, the network's weights and the
-scripts that run it. A policy in the page forbids it to load or to send anything. The same run gives the
-same bytes. A part that cannot be made for this network says why in its place.
+A policy in the page forbids it to load or to send anything. The same run gives the same bytes. Each
+question of `QUESTIONS` that has a part is asked, in the order of its chapter and place; where it cannot
+be answered for this network, the page gives the reason instead.
 """
 
 import base64
@@ -13,55 +13,43 @@ from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from lenetscope import plots
 from lenetscope.errors import LayerError, LenetscopeError
 from lenetscope.files import write_text
-from lenetscope.inspection import Study
-from lenetscope.plots import style, svg
-from lenetscope.report import answers, epochs, facts, insides, learned, network, shown
-from lenetscope.report.pictures import base64_of
-from lenetscope.tracking import Track, untracked
+from lenetscope.inspection import Inspection
+from lenetscope.plots import html, style
+from lenetscope.progress import Progress, no_progress
+from lenetscope.questions import QUESTIONS, Chapter, Part
+from lenetscope.report import facts, network
 
-T = TypeVar("T")
+Tracker = Callable[[str], Progress]
 
-Tracker = Callable[[str], Track]
-
+CHAPTERS: dict[Chapter, str] = {
+    "scores": "How good it is",
+    "errors": "Where it fails",
+    "inside": "What it looks at",
+    "training": "How it learned",
+}
 SCRIPTS = ("network", "colours", "prepare", "theme", "maps", "draw", "confusion", "epochs", "main")
 """Files of ``static/``, each after those that it needs."""
+CENTRED = ("mnist",)
+"""Data sets whose images were scaled into a box and centred by their mass."""
 MOST_WEIGHTS = 1_250_000
 """Weights that the page can hold: 5 MB, and a third more as text."""
-CENTRED = ("mnist",)
-"""Datasets whose images were scaled into a box and centred by their mass."""
 
 
-class Part(Generic[T]):
-    """A part of the page, or the reason why it is not there.
-
-    Args:
-        make: makes it.
-    """
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self.value: T | None = None
-        self.refusal = ""
-        try:
-            self.value = make()
-        except LenetscopeError as error:
-            self.refusal = " ".join(str(error).split())
-
-
-def write_report(study: Study, path: Path, *, tracker: Tracker = lambda _label: untracked) -> Path:
+def write_report(
+    inspection: Inspection, path: Path, *, tracker: Tracker = lambda _name: no_progress
+) -> Path:
     """Write the report of a run.
 
     Args:
-        study: of a run with weights.
-        path: of the HTML file; its folder is made if need be.
-        tracker: of a label, returns what shows how far a long part has come.
+        inspection: of a run with weights.
+        path: of the HTML file; its folder is created if need be.
+        tracker: given the name of a question, returns what shows its progress.
 
     Returns:
         The path.
@@ -71,66 +59,62 @@ def write_report(study: Study, path: Path, *, tracker: Tracker = lambda _label: 
         RunError: if it has changed since.
         StorageError: if the file cannot be written.
     """
-    write_text(path, render(study, tracker))
+    write_text(path, render(inspection, tracker))
     return path
 
 
-def render(study: Study, tracker: Tracker = lambda _label: untracked) -> str:
+def render(inspection: Inspection, tracker: Tracker = lambda _name: no_progress) -> str:
     """Return the page as text; see `write_report`."""
-    chosen = shown.choose(study)
-    samples = shown.examples(study)
-    chain = Part(lambda: _chain(study))
-    slider = Part(lambda: epochs.describe(study, samples, tracker("epochs")))
+    drawing = _attempt(_drawing, inspection)
+    questions = [(QUESTIONS.get(name).place, name) for name in QUESTIONS.names()]
+    chapters: dict[Chapter, list[tuple[str, str]]] = {chapter: [] for chapter in CHAPTERS}
+    answers = {}
+    for _, name in sorted(questions):
+        question = QUESTIONS.get(name)
+        if question.part is not None:
+            inspection.progress = tracker(name)
+            part = _attempt(question.part, inspection)
+            chapters[question.chapter].append((question.heading, Markup(part.html)))
+            answers[name] = part.data
     data = {
-        "classes": list(study.classes),
-        "imageShape": list(study.image_shape),
-        "images": shown.as_dict(study, chosen),
-        "network": chain.value,
-        "centred": study.run.recipe().dataset in CENTRED,
-        "epochs": slider.value,
-        "samples": [chosen.indices.index(i) for i in samples if i in chosen.indices],
+        "classes": inspection.classes,
+        "imageShape": inspection.image_shape,
+        "images": _embedded_images(inspection),
+        "network": drawing.data or None,
         "colours": {
-            "signed": base64_of(svg.colours(style.SIGNED)),
-            "positive": base64_of(svg.colours(style.POSITIVE)),
+            "signed": html.base64_of(html.colours(style.SIGNED)),
+            "positive": html.base64_of(html.colours(style.POSITIVE)),
         },
+        "questions": {name: data for name, data in answers.items() if data},
     }
     script = _script()
-    page = (
-        _environment()
-        .from_string(_static("template.html", ""))
-        .render(
-            study=study,
-            run=study.run,
-            recipe=study.run.recipe(),
-            scores=study.scores,
-            facts=facts,
-            version=version("lenetscope"),
-            shown=chosen,
-            cells=answers.cells(study),
-            chain=chain,
-            slider=slider,
-            curves=_curves(study),
-            gallery=Part(lambda: answers.gallery(study)),
-            open_cards=answers.OPEN,
-            trust=Part(lambda: answers.trust(study)),
-            filters=Part(lambda: insides.filters(study)),
-            attributions=Part(lambda: insides.attributions(study)),
-            wanted=Part(lambda: insides.wanted(study, tracker("preferences"))),
-            favourites=Part(lambda: insides.favourites(study, tracker("excitation"))),
-            embedding=Part(lambda: insides.embedding(study, tracker("embedding"))),
-            missed=Part(lambda: insides.missed(study, tracker("ablation"))),
-            learned=Part(lambda: learned.learned(study, tracker("learning"))),
-            over_time=Part(lambda: learned.health(study, tracker("health"))),
-            health=Part(lambda: insides.health(study, tracker("layers"))),
-            css=Markup(_static("report.css")),
-            script=Markup(script),
-            script_hash=_hash(script),
-            data=Markup(json_in_html(data)),
-            measured_on=min(insides.MEASURED_ON, len(study.labels)),
-            excited_by=min(insides.EXCITED_BY, len(study.labels)),
-        )
+    page = html.render(
+        _read("template.html"),
+        inspection=inspection,
+        run=inspection.run,
+        recipe=inspection.run.recipe(),
+        scores=inspection.scores,
+        facts=facts,
+        version=version("lenetscope"),
+        layers=Markup(inspection.layers._repr_html_()),
+        drawing=drawing,
+        centred=inspection.run.recipe().dataset in CENTRED,
+        chapters=[(name, heading, chapters[name]) for name, heading in CHAPTERS.items()],
+        css=Markup(_read("static/report.css")),
+        script=Markup(script),
+        script_hash=_hash(script),
+        data=Markup(json_in_html(data)),
     )
-    return page + "\n"
+    return f"{page}\n"
+
+
+def _attempt(part: Callable[[Inspection], Part], inspection: Inspection) -> Part:
+    """Return a part of the page, or one that says why there is none."""
+    try:
+        return part(inspection)
+    except LenetscopeError as error:
+        text = '<p class="refusal"><strong>Not shown for this run:</strong> {{ reason }}</p>'
+        return Part(html.render(text, reason=" ".join(str(error).split())))
 
 
 def json_in_html(value: Any) -> str:
@@ -143,60 +127,48 @@ def json_in_html(value: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _chain(study: Study) -> dict[str, Any]:
-    chain = network.describe(study.model, study.image_shape)
+def _drawing(inspection: Inspection) -> Part:
+    """Return what the drawing panel needs: the network."""
+    chain = network.describe(inspection.model, inspection.image_shape)
     if len(chain.weights) > MOST_WEIGHTS:
         raise LayerError(
             f"this network has {len(chain.weights):,} weights, and a page holds {MOST_WEIGHTS:,}."
         )
-    recipe = study.run.recipe()
-    facts_of_data = {"mean": list(recipe.mean), "std": list(recipe.std)}
-    return chain.as_dict() | facts_of_data | {"classes": list(study.classes)}
+    recipe = inspection.run.recipe()
+    facts_of_data = {"mean": recipe.mean, "std": recipe.std, "classes": inspection.classes}
+    return Part("", chain.as_dict() | facts_of_data)
 
 
-def _curves(study: Study) -> list[Markup]:
-    """Draw loss and accuracy in a figure each, small enough for a telephone."""
-    history = study.run.history()
-    drawn = []
-    for key, title in (("loss", "mean loss by epoch"), ("accuracy", "accuracy by epoch, in percent")):
-        names = ("epoch", f"train_{key}", f"valid_{key}")
-        rows = [{name: row.get(name) for name in names} for row in history]
-        if any(row[name] is not None for row in rows for name in names[1:]):
-            figure = plots.curves(rows, figsize=(4.2, 2.9))
-            drawn.append(Markup(svg.inline(figure, f"curve-{key}", title)))
-    return drawn
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["percent"] = lambda share, digits=2: (
-        "–" if share is None else f"{100 * share:.{digits}f} %"
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters["signed"] = lambda value: f"{value:+.2f}".replace("-", "−")
-    return environment
+def _embedded_images(inspection: Inspection) -> dict[str, Any]:
+    """Return pixels and predictions of the test images that the page embeds."""
+    found = inspection.embedded
+    rows = list(found.indices)
+    predicted = inspection.predicted[rows]
+    own = inspection.probabilities[rows, predicted]
+    return {
+        "pixels": html.base64_of(inspection.pixels[rows].numpy()),  # (n, C, H, W) uint8
+        "index": rows,
+        "label": inspection.labels[rows].tolist(),
+        "predicted": predicted.tolist(),
+        "probability": [round(value, 6) for value in own.tolist()],
+        "examples": found.examples,
+        "cells": [
+            {"true": true, "predicted": predicted, "images": places}
+            for (true, predicted), places in sorted(found.cells.items())
+        ],
+    }
 
 
 def _script() -> str:
-    """Join the scripts into one module: what they import from each other is simply there."""
-    parts = []
-    for name in SCRIPTS:
-        text = _static(f"{name}.js")
-        text = re.sub(r"^import [^;]*;\n", "", text, flags=re.M)
-        parts.append(re.sub(r"^export ", "", text, flags=re.M))
-    return "\n".join(parts)
+    """Join the scripts into one module, in which imports and exports are not needed."""
+    text = "\n".join(_read(f"static/{name}.js") for name in SCRIPTS)
+    text = re.sub(r"^import [^;]*;\n", "", text, flags=re.M)
+    return re.sub(r"^export ", "", text, flags=re.M)
 
 
 def _hash(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
-def _static(name: str, folder: str = "static") -> str:
-    place = (
-        package_files("lenetscope.report") / folder / name
-        if folder
-        else (package_files("lenetscope.report") / name)
-    )
-    return place.read_text("utf-8")
+def _read(name: str) -> str:
+    return (package_files("lenetscope.report") / name).read_text("utf-8")

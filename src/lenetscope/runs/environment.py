@@ -1,22 +1,28 @@
-"""Where a run was trained: machine, software, command, data.
-
-In: the data. Out: plain values, for ``environment.json``.
-"""
+"""Where a run was trained: machine, software, command and data, as plain values for a JSON file."""
 
 import platform
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+from lenetscope.models import memory_format
+from lenetscope.training.machine import keeps_freed_memory, threads_for
 
-from lenetscope.datasets import Splits
+if TYPE_CHECKING:
+    from lenetscope.architecture import Architecture
 
 
-def environment(splits: Splits, data_dir: Path | None) -> dict[str, Any]:
-    """Return the machine, the software, the command and the data of a run, as plain values."""
+def environment(arch: "Architecture", data_dir: Path | None) -> dict[str, Any]:
+    """Return what a recipe is about to be trained with.
+
+    Args:
+        arch: built from a recipe, with its data.
+        data_dir: where that was read from; None for the user's cache.
+    """
+    assert arch.recipe is not None
+    assert arch.splits is not None
     packages = ("lenetscope", "torch", "torchvision", "lightning-fabric", "numpy")
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -25,7 +31,13 @@ def environment(splits: Splits, data_dir: Path | None) -> dict[str, Any]:
         "packages": {name: version(name) for name in packages},
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
+        "threads": threads_for(arch.recipe.threads),
         "data_dir": str(data_dir.resolve()) if data_dir else None,
-        "data": splits.checksums,
+        "data": arch.splits.checksums,
+        "device": str(arch.device),
+        "precision": arch.precision,
+        "processes": arch.fabric.world_size,
+        "memory_format": memory_format(arch.model),
+        "compiled": arch.recipe.compile,
+        "keeps_freed_memory": keeps_freed_memory(),
     }

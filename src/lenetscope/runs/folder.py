@@ -1,18 +1,19 @@
-"""The run folder: what is in it, how it is made and how it is read.
+"""The run folder: what is in it, how it is created and how it is read.
 
-In: a recipe, or a path. Out: a folder that always holds a whole run: each file is written aside,
-flushed and renamed, and the folder itself appears with its recipe in it.
+It is complete at any moment: each file is written under a temporary name, flushed and renamed, and the
+folder itself appears with its recipe in it.
 
     recipe.toml           the recipe
     config.json           format, network, image shape, classes, preprocessing
     environment.json      versions, threads, device, checksums of the data, command
-    history.jsonl         a row an epoch
+    history.jsonl         one row per epoch
     weights.safetensors   the weights after the last epoch that was saved
     checkpoint.pt         the whole state of the training
     snapshots/            epoch-000.safetensors before training, and the weights after each epoch
-    updates.jsonl         a row an epoch: how far single steps moved each tensor of weights
-    scores.json           how the finished run did on the test images
-    figures/              pictures
+    updates.jsonl         one row per epoch: how far single steps moved each tensor of weights
+    scores.json           the scores of the finished run on the test images
+    figures/              what ``lenetscope inspect`` draws
+    report.html           what ``lenetscope report`` writes
 """
 
 import itertools
@@ -20,90 +21,59 @@ import json
 import re
 import secrets
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
-from lenetscope.datasets import Splits
+from lenetscope.data.splits import Splits
 from lenetscope.errors import RunError, StorageError
-from lenetscope.evaluation import Scores
+from lenetscope.evaluation.scores import Scores
 from lenetscope.files import sync_folder, write_json
 from lenetscope.models import build
 from lenetscope.recipe import Recipe
 from lenetscope.training.checkpoint import require_same_tensors
 from lenetscope.training.updates import UpdateRow
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout."""
+
+
+class _Inside:
+    """The path of a file in the folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, run: "Run", _owner: object) -> Path:
+        return run.path / self.name
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder: a path that knows its files."""
+    """A run folder: a path, the paths of its files, and what they hold."""
 
     path: Path
 
-    @property
-    def recipe_file(self) -> Path:
-        """The recipe."""
-        return self.path / "recipe.toml"
-
-    @property
-    def config_file(self) -> Path:
-        """Format, network, image shape, classes, preprocessing."""
-        return self.path / "config.json"
-
-    @property
-    def environment_file(self) -> Path:
-        """Versions, threads, device, checksums of the data, command."""
-        return self.path / "environment.json"
-
-    @property
-    def history_file(self) -> Path:
-        """A row an epoch."""
-        return self.path / "history.jsonl"
-
-    @property
-    def weights_file(self) -> Path:
-        """The weights after the last epoch that was saved."""
-        return self.path / "weights.safetensors"
-
-    @property
-    def checkpoint_file(self) -> Path:
-        """The whole state of the training."""
-        return self.path / "checkpoint.pt"
-
-    @property
-    def snapshots(self) -> Path:
-        """Folder of the weights before training and after each epoch."""
-        return self.path / "snapshots"
+    recipe_file = _Inside("recipe.toml")
+    config_file = _Inside("config.json")
+    environment_file = _Inside("environment.json")
+    history_file = _Inside("history.jsonl")
+    weights_file = _Inside("weights.safetensors")
+    checkpoint_file = _Inside("checkpoint.pt")
+    snapshots = _Inside("snapshots")
+    updates_file = _Inside("updates.jsonl")
+    scores_file = _Inside("scores.json")
+    figures = _Inside("figures")
+    report_file = _Inside("report.html")
 
     def snapshot_file(self, epoch: int) -> Path:
-        """The weights after an epoch, numbered from 1; of 0 before training."""
+        """Return the path of the weights after an epoch, counted from 1; 0 is before training."""
         return self.snapshots / f"epoch-{epoch:03d}.safetensors"
-
-    @property
-    def updates_file(self) -> Path:
-        """A row an epoch: how far single steps moved each tensor of weights."""
-        return self.path / "updates.jsonl"
-
-    @property
-    def scores_file(self) -> Path:
-        """How the finished run did on the test images."""
-        return self.path / "scores.json"
-
-    @property
-    def figures(self) -> Path:
-        """Folder of pictures."""
-        return self.path / "figures"
-
-    @property
-    def report_file(self) -> Path:
-        """The page that tells the whole story."""
-        return self.path / "report.html"
 
     @classmethod
     def create(
@@ -113,8 +83,8 @@ class Run:
 
         Args:
             recipe: of the run.
-            splits: they say the shape of the images, the classes and the checksums.
-            environment: see `environment`.
+            splits: its data, for the shape of the images, the classes and the checksums.
+            environment: see `runs.environment`.
             path: where; by default ``runs/<recipe>-<n>`` with the first n that is free.
 
         Raises:
@@ -122,7 +92,7 @@ class Run:
             StorageError: if it cannot be written.
         """
         parent = path.parent if path else Path("runs")
-        aside = parent / f".{path.name if path else recipe.name}.{secrets.token_hex(4)}.tmp"
+        temporary = parent / f".{path.name if path else recipe.name}.{secrets.token_hex(4)}.tmp"
         config = {
             "format": FORMAT,
             "model": recipe.model,
@@ -132,13 +102,19 @@ class Run:
             "std": list(recipe.std),
         }
         try:
-            run = cls(aside)
+            run = cls(temporary)
             recipe.save(run.recipe_file)
             write_json(run.config_file, config)
             write_json(run.environment_file, environment)
-            target = _take_name(aside, parent, recipe.name, path)
+            number = itertools.count(1)
+            while not _renamed(temporary, target := path or parent / f"{recipe.name}-{next(number)}"):
+                if path:
+                    raise RunError(
+                        f"{path} exists already and is not overwritten. Resume it by --resume {path}, "
+                        "or choose another --run-dir."
+                    )
         except BaseException as error:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             if isinstance(error, StorageError) and error.__cause__ is not None:
                 why = getattr(error.__cause__, "strerror", None) or error
                 raise StorageError(f"cannot make a run folder in {parent}: {why}.") from error
@@ -156,35 +132,33 @@ class Run:
         if not path.exists():
             raise RunError(f"there is no run {path}{_nearby(path)}.")
         if not run.config_file.exists() or not run.recipe_file.exists():
-            raise RunError(f"{path} is no run folder: it has no config.json and recipe.toml.")
+            raise RunError(f"{path} is not a run folder: it has no config.json and recipe.toml.")
         found = run.config().get("format")
         if found != FORMAT:
             raise RunError(
-                f"{path} is a run folder of format {found}; this version of lenetscope reads format "
-                f"{FORMAT}. Open it with the version named in its environment.json."
+                f"{path} is a run folder of format {found}, this version of lenetscope reads format "
+                f"{FORMAT}: train it again, or open it with the version in its environment.json."
             )
         return run
 
     def config(self) -> dict[str, Any]:
-        """Return what ``config.json`` says.
+        """Return what ``config.json`` holds.
 
         Raises:
             RunError: if it cannot be read, or lacks something.
         """
         config = _read_json(self.config_file)
+        if config.get("format") != FORMAT:
+            return config
         shape, classes = config.get("image_shape"), config.get("classes")
-        if config.get("format") == FORMAT and not (
-            isinstance(shape, list)
-            and len(shape) == 3
-            and all(type(side) is int and side > 0 for side in shape)
-            and isinstance(classes, list)
-            and len(classes) > 1
-        ):
+        named = isinstance(classes, list) and len(classes) > 1
+        sides = shape if isinstance(shape, list) else []
+        if not named or len(sides) != 3 or any(type(side) is not int or side < 1 for side in sides):
             raise RunError(f"{self.config_file} is damaged: its image_shape or classes make no sense.")
         return config
 
     def environment(self) -> dict[str, Any]:
-        """Return what ``environment.json`` says.
+        """Return what ``environment.json`` holds.
 
         Raises:
             RunError: if it cannot be read.
@@ -192,7 +166,7 @@ class Run:
         return _read_json(self.environment_file)
 
     def add_to_environment(self, resumed: dict[str, Any]) -> None:
-        """Note in ``environment.json`` that, and where, the run was taken up again."""
+        """Add to ``environment.json`` that, and where, the run was resumed."""
         facts = self.environment()
         write_json(self.environment_file, facts | {"resumed": [*facts.get("resumed", []), resumed]})
 
@@ -205,9 +179,9 @@ class Run:
         return Recipe.load(self.recipe_file)
 
     def data_dir(self) -> Path | None:
-        """Return the folder of the data that the run was told of, if any."""
-        told = self.environment().get("data_dir")
-        return Path(told) if told else None
+        """Return the folder of the data; None if it was the user's cache."""
+        folder = self.environment().get("data_dir")
+        return Path(folder) if folder else None
 
     def require_same_data(self, splits: Splits) -> None:
         """Compare the checksums of the data with those of the run.
@@ -215,12 +189,11 @@ class Run:
         Raises:
             RunError: if they differ.
         """
-        recorded = self.environment().get("data")
-        if recorded != splits.checksums:
+        if self.environment().get("data") != splits.checksums:
             raise RunError(f"the data are not those that {self.path} was trained on.")
 
     def snapshot_epochs(self) -> list[int]:
-        """Return the epochs whose weights are kept, in order; 0 stands for before training."""
+        """Return the epochs whose weights are kept, in order; 0 is before training."""
         names = (re.fullmatch(r"epoch-(\d{3,})\.safetensors", p.name) for p in self.snapshots.glob("*"))
         return sorted(int(name[1]) for name in names if name)
 
@@ -239,17 +212,15 @@ class Run:
         model = build(self.recipe(), tuple(config["image_shape"]), len(config["classes"]))
         file = self.weights_file if epoch is None else self.snapshot_file(epoch)
         if epoch is not None and not file.exists():
-            there = ", ".join(map(str, self.snapshot_epochs()))
-            kept = f"there are those of: {there}" if there else "it has none at all"
-            raise RunError(f"{self.path} has no snapshot of epoch {epoch}; {kept}.")
+            kept = ", ".join(map(str, self.snapshot_epochs())) or "none at all"
+            raise RunError(f"{self.path} has no snapshot of epoch {epoch}; it has: {kept}.")
         if not file.exists():
             raise RunError(
-                f"{self.path} has no weights yet: its first epoch was not finished. Go on with "
+                f"{self.path} has no weights yet, because its first epoch was not finished. Finish it: "
                 f"lenetscope train --resume {self.path}"
             )
         try:
-            with safe_open(file, framework="pt") as opened:
-                weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            weights = load_file(file)
         except (SafetensorError, OSError) as error:
             raise RunError(f"{file} is truncated or damaged: {error}.") from error
         require_same_tensors(model.state_dict(), weights, file)
@@ -276,7 +247,7 @@ class Run:
             raise RunError(f"{self.updates_file} is damaged: {error}.") from error
 
     def scores(self) -> dict[str, Any] | None:
-        """Return what ``scores.json`` says, None before the run is finished.
+        """Return what ``scores.json`` holds, None before the run is finished.
 
         Raises:
             RunError: if it cannot be read.
@@ -288,57 +259,40 @@ class Run:
         write_json(self.scores_file, scores.as_dict())
 
 
-def _take_name(aside: Path, parent: Path, name: str, path: Path | None) -> Path:
-    """Give the finished folder its name; two processes never get the same one."""
-    for number in itertools.count(1):
-        target = path or parent / f"{name}-{number}"
-        if _renamed(aside, target):
-            sync_folder(parent)
-            break
-        if path:
-            raise RunError(
-                f"{path} exists already and is not overwritten. Go on with it by --resume {path}, or "
-                "choose another --run-dir."
-            )
-    return target
-
-
-def _renamed(aside: Path, target: Path) -> bool:
-    """Rename a folder, if the new name is free or that of an empty folder."""
+def _renamed(folder: Path, target: Path) -> bool:
+    """Rename a folder if the new name is free, or that of an empty folder: one process gets it."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         return False
     try:
-        aside.rename(target)
+        folder.rename(target)
     except OSError as error:
         if target.exists():  # another process was quicker
             return False
         raise StorageError(f"cannot write {target}: {error.strerror}.") from error
+    sync_folder(target.parent)
     return True
 
 
 def _nearby(path: Path) -> str:
-    """Name the runs that lie where one was looked for."""
+    """List the runs that are where one was looked for."""
     parent = path.parent if path.parent.is_dir() else Path("runs")
-    if not parent.is_dir():
-        return ""
-    runs = sorted(parent.glob("[!.]*/recipe.toml"))
-    return f"; there are: {', '.join(str(file.parent) for file in runs[:8])}" if runs else ""
+    runs = sorted(parent.glob("[!.]*/recipe.toml"))[:8]
+    return f"; there are: {', '.join(str(file.parent) for file in runs)}" if runs else ""
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}.") from error
+    (value,) = _read_all(path, lambda text: [text])
     if not isinstance(value, dict):
-        raise RunError(f"{path} is no JSON object.")
+        raise RunError(f"{path} does not hold a JSON object.")
     return value
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
+    return _read_all(path, str.splitlines) if path.exists() else []
+
+
+def _read_all(path: Path, split: Callable[[str], list[str]]) -> list[Any]:
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return [json.loads(text) for text in split(path.read_text("utf-8"))]
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error

@@ -1,8 +1,7 @@
-"""Checkpoints: a whole state as one file, safe to open.
+"""Checkpoints: a whole state in one file that is safe to open.
 
-In: a `TrainState` or the path of a checkpoint. Out: bytes, or the state restored. A checkpoint holds
-tensors and plain values only and is opened so that no code in it can run; it is compared with the
-network, name by name and shape by shape, before anything is touched.
+A checkpoint holds tensors and plain values only, and is opened in a way that runs no code in it. It is
+compared with the network, name by name and shape by shape, before anything is changed.
 """
 
 import io
@@ -30,15 +29,15 @@ def dumps(state: TrainState) -> bytes:
 
 
 def load_into(state: TrainState, path: Path) -> None:
-    """Restore a state from a checkpoint, or leave it untouched.
+    """Restore a state from a checkpoint, or leave it as it is.
 
     Raises:
         CheckpointError: if the file is missing, truncated, holds code, is of another version, or is
-            of another network, optimizer or schedule; the message says which tensors differ.
+            of another network, optimizer or schedule; the message lists the tensors that differ.
     """
-    content = read(path)
+    content = _read(path)
     if not isinstance(content, dict) or "format" not in content:
-        raise CheckpointError(f"{path} is no checkpoint of lenetscope.")
+        raise CheckpointError(f"{path} is not a checkpoint of lenetscope.")
     if content["format"] != FORMAT:
         raise CheckpointError(
             f"{path} has checkpoint format {content['format']}; this version of lenetscope reads "
@@ -48,17 +47,10 @@ def load_into(state: TrainState, path: Path) -> None:
     state.load_state_dict(content)
 
 
-def read(path: Path) -> Any:
-    """Read tensors and plain values from a file that `torch.save` wrote.
-
-    Raises:
-        CheckpointError: if the file is missing, truncated or damaged, or holds code.
-    """
+def _read(path: Path) -> Any:
+    """Read tensors and plain values from a file that `torch.save` wrote."""
     try:
-        with path.open("rb") as file:
-            start = file.read(1)
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint {path}.") from None
+        data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}.") from error
     damaged = CheckpointError(f"the checkpoint {path} is truncated or damaged.")
@@ -66,13 +58,12 @@ def read(path: Path) -> Any:
         f"{path} holds code besides numbers and is not opened: it could run anything. Only open "
         "checkpoints that lenetscope wrote."
     )
-    if not zipfile.is_zipfile(path):
-        raise unsafe if start == PICKLE else damaged
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise unsafe if data.startswith(PICKLE) else damaged
     try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
-                raise damaged
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if zipfile.ZipFile(io.BytesIO(data)).testzip() is not None:
+            raise damaged
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise (unsafe if "GLOBAL" in str(error) else damaged) from error
     except Exception as error:  # damaged bytes make the readers raise whatever they like
@@ -85,17 +76,15 @@ def require_same_tensors(
     """Compare the tensors of a network with those of a file.
 
     Raises:
-        CheckpointError: naming each tensor that is missing, too many, or of another shape or dtype.
+        CheckpointError: naming each tensor that is missing, unexpected, or of another shape or dtype.
     """
     differences = [f"{name} is missing" for name in expected if name not in found]
     differences += [f"{name} is not in the network" for name in found if name not in expected]
     for name in expected.keys() & found.keys():
         mine, theirs = expected[name], found[name]
-        if mine.shape != theirs.shape:
-            differences.append(
-                f"{name} is {list(theirs.shape)} in the file and {list(mine.shape)} in the network"
-            )
-        elif mine.dtype != theirs.dtype:
-            differences.append(f"{name} is {theirs.dtype} in the file and {mine.dtype} in the network")
+        a, b = list(theirs.shape), list(mine.shape)
+        if a != b or mine.dtype != theirs.dtype:
+            what = (a, b) if a != b else (theirs.dtype, mine.dtype)
+            differences.append(f"{name} is {what[0]} in the file and {what[1]} in the network")
     if differences:
         raise CheckpointError(f"{path} is of another network: {'; '.join(sorted(differences))}.")

@@ -1,16 +1,13 @@
-"""The training loop.
+"""The training loop: `fit` is all of it, from top to bottom.
 
-In: a `TrainState`, loaders, a loss and the engine. Out: the same state, some epochs on. The loop
-knows nothing of folders, displays or test images: callbacks are told, and it receives what it trains
-and validates on. In several processes every one draws the same global batch and takes its own rows
-of it, so that the order of images, and the loss, are those of one process.
+It knows nothing of folders or displays, which are callbacks, nor of test images: it trains and
+validates on the loaders that it is given. What only several processes need is in `processes`.
 """
 
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,49 +17,14 @@ from torch.optim import lr_scheduler
 
 from lenetscope import rng
 from lenetscope.errors import DataError, TrainingError, UsageError
-from lenetscope.evaluation import Tally, evaluate
-from lenetscope.evaluation.predictions import label_error
-from lenetscope.training import engine
+from lenetscope.evaluation.outputs import label_error
+from lenetscope.evaluation.tally import Tally
+from lenetscope.training import machine
 from lenetscope.training.callbacks import Callback
-from lenetscope.training.choices import STEPPED_EACH_BATCH
+from lenetscope.training.engine import uncompiled_if_observed
+from lenetscope.training.processes import Processes
+from lenetscope.training.schedules import step_schedule
 from lenetscope.training.state import TrainState
-
-Clip = Callable[[Fabric, Any, Any], None]
-"""Of (fabric, wrapped model, wrapped optimizer): bounds the gradients before a step."""
-
-
-@dataclass
-class _Run:
-    """What stays the same during one call of `fit`."""
-
-    state: TrainState
-    train_loader: Any
-    fabric: Fabric
-    module: Any
-    optimizer: Any
-    loss_fn: Callable[..., Tensor]
-    clip: Clip | None
-    callbacks: Sequence[Callback]
-    checkpoint_steps: int
-    stop: Callable[[], bool]
-
-    def take_down_rng(self) -> list[dict[str, Any]]:
-        """Return the streams of all processes, in the order of their ranks."""
-        mine = rng.capture(self.train_loader)
-        if self.fabric.world_size == 1:
-            return [mine]
-        everyone: list[Any] = [None] * self.fabric.world_size
-        torch.distributed.all_gather_object(everyone, mine)
-        return everyone
-
-    def put_back_rng(self, streams: list[dict[str, Any]]) -> None:
-        rank = self.fabric.global_rank
-        rng.restore(streams[min(rank, len(streams) - 1)], self.train_loader)
-
-    def asked_to_stop(self) -> bool:
-        if self.fabric.world_size == 1:
-            return self.stop()
-        return self.fabric.strategy.reduce_boolean_decision(self.stop(), all=False)
 
 
 def fit(
@@ -73,224 +35,152 @@ def fit(
     epochs: int,
     loss_fn: Callable[..., Tensor],
     fabric: Fabric,
-    clip: Clip | None = None,
+    clip: Callable[[], Any] | None = None,
     compile: bool = False,
+    threads: int = 0,
     callbacks: Sequence[Callback] = (),
     checkpoint_steps: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train until ``state.epoch`` is ``epochs``, or until ``stop()`` says so after a step.
+    """Train until ``state.epoch`` is ``epochs``, or until ``stop()`` returns True after a step.
 
-    The caller's random streams are left as they were: training has its own, which begin with
-    ``state.seed`` and which ``state.rng`` carries from one call to the next.
+    Training has random streams of its own, which begin with ``state.seed`` and continue from one call
+    to the next with ``state.rng``. The caller's streams, the number of threads and the flags of cuDNN
+    are restored at the end.
 
     Args:
         state: is changed in place; may come from the middle of an epoch.
         train_loader: yields (inputs, labels); has a length.
         valid_loader: the same, or None for no validation.
-        epochs: to have done in the end, counted from the beginning of the training.
+        epochs: to reach, counted from the beginning of the training.
         loss_fn: of (outputs, labels), a mean over the batch.
         fabric: the engine.
         clip: bounds the gradients before each step of the optimizer.
         compile: whether TorchInductor compiles the model first.
-        callbacks: are told of what happens.
-        checkpoint_steps: also call for a checkpoint each time so many steps are done; 0 for never.
-        stop: is asked after each step; when it says yes, a checkpoint is called for.
+        threads: to compute with; 0 for one per core.
+        callbacks: see `Callback`.
+        checkpoint_steps: call for a checkpoint each time so many steps are done, too; 0 for never.
+        stop: is called after each step; before training stops, a checkpoint is called for.
 
     Raises:
         TrainingError: if the loss is no longer a finite number.
         DataError: if a label is out of range, or there are no batches.
-        UsageError: if the scheduler needs a validation loss and there is no ``valid_loader``.
+        UsageError: if the scheduler needs a validation loss and there is no ``valid_loader``, or the
+            optimizer is another model's.
     """
-    if isinstance(state.scheduler, lr_scheduler.ReduceLROnPlateau) and valid_loader is None:
-        raise UsageError("ReduceLROnPlateau follows the validation loss: give a validation loader.")
-    if len(train_loader) == 0:
-        raise DataError("there is nothing to train on: the loader has no batches.")
-    model = torch.compile(state.model) if compile else state.model
-    module, optimizer = fabric.setup(model, state.optimizer)  # type: ignore[arg-type]
-    run = _Run(
-        state,
-        train_loader,
-        fabric,
-        module,
-        optimizer,
-        loss_fn,
-        clip,
-        callbacks,
-        checkpoint_steps,
-        stop,
-    )
-    if fabric.global_rank > 0 and state.step:
-        state.tally = Tally()  # a checkpoint's tally is the sum over all processes
-    with rng.isolated():
+    _require_trainable(state, train_loader, valid_loader)
+    processes, steps, device = Processes(fabric), len(train_loader), fabric.device
+    state.tally = processes.own(state.tally)
+
+    def checkpoint() -> None:
+        state.tally = processes.own(processes.sum(state.tally))
+        state.rng = processes.capture_rng(train_loader)
+        for callback in callbacks:
+            callback.on_checkpoint(state)
+
+    with rng.isolated(), machine.repeatable(threads), uncompiled_if_observed(state.model):
+        model: Any = torch.compile(state.model) if compile else state.model
+        model, optimizer = fabric.setup(model, state.optimizer)
         if state.rng is not None:
-            run.put_back_rng(state.rng)
+            processes.restore_rng(state.rng, train_loader)
         elif state.seed is not None:
             rng.seed_everything(state.seed, train_loader)
         try:
             for callback in callbacks:
-                callback.on_start(state, epochs, len(train_loader))
-            while state.epoch < epochs and _train_epoch(run):
-                _end_epoch(run, valid_loader)
-                if run.asked_to_stop() or any(callback.done for callback in callbacks):
-                    break
+                callback.on_train_begin(state, epochs, steps)
+            while state.epoch < epochs:
+                state.model.train()
+                started = time.perf_counter()
+                for inputs, labels in _batches(state, train_loader, processes):
+                    inputs, labels, weight = processes.rows(inputs, labels)
+                    inputs, labels = inputs.to(device), labels.to(device)
+                    outputs = model(inputs)
+                    try:
+                        loss = loss_fn(outputs, labels)
+                    except IndexError as error:
+                        raise label_error(outputs, labels, error) from error
+                    if weight:
+                        state.tally.add(outputs, labels, loss, loss_fn)
+                    _require_finite(state)  # before it can spoil the weights
+                    fabric.backward(loss * weight)
+                    if clip:
+                        clip()
+                    optimizer.step()
+                    optimizer.zero_grad()
+                    state.step += 1
+                    step_schedule(state, "batch", steps)
+                    for callback in callbacks:
+                        callback.on_step_end(state)
+                    now = time.perf_counter()
+                    state.seconds, started = state.seconds + now - started, now
+                    stopping = processes.any(stop())
+                    due = checkpoint_steps and state.step % checkpoint_steps == 0 and state.step < steps
+                    if stopping or due:
+                        checkpoint()
+                    if stopping:
+                        return
+                trained, started = processes.sum(state.tally), time.perf_counter()
+                valid = None
+                if valid_loader is not None:
+                    valid = processes.evaluate(state.model, valid_loader, loss_fn)
+                state.history.append(
+                    {
+                        "epoch": state.epoch + 1,
+                        "train_loss": trained.loss,
+                        "train_accuracy": trained.accuracy,
+                        "valid_loss": valid.loss if valid else None,
+                        "valid_accuracy": valid.accuracy if valid else None,
+                        "lr": state.optimizer.param_groups[0]["lr"],
+                        "train_seconds": round(state.seconds, 3),
+                        "valid_seconds": round(time.perf_counter() - started, 3),
+                    }
+                )
+                state.epoch, state.step, state.seconds, state.tally = state.epoch + 1, 0, 0.0, Tally()
+                step_schedule(state, "epoch", steps, valid.loss if valid else math.nan)
+                for callback in callbacks:
+                    callback.on_epoch_end(state)
+                checkpoint()
+                if processes.any(stop()) or any(callback.done for callback in callbacks):
+                    return
         finally:
             for callback in callbacks:
-                callback.on_stop(state)
-            if fabric.world_size == 1:
-                state.rng = run.take_down_rng()
+                callback.on_train_end(state)
+            if processes.count == 1:  # of several, one may have raised while the others wait
+                state.rng = processes.capture_rng(train_loader)
 
 
-def _train_epoch(run: _Run) -> bool:
-    """Do what is left of the epoch under way; return False if stopped before its end."""
-    state = run.state
-    started = time.perf_counter()
-    state.model.train()
-    for number, batch in enumerate(_remaining_batches(run), start=state.step + 1):
-        _train_step(run, *batch)
-        state.step = number
-        if isinstance(state.scheduler, STEPPED_EACH_BATCH):
-            _advance_schedule(state, fraction=number / len(run.train_loader))
-        for callback in run.callbacks:
-            callback.on_step(state)
-        stopping = run.asked_to_stop()
-        due = run.checkpoint_steps and number % run.checkpoint_steps == 0
-        if stopping or (due and number < len(run.train_loader)):
-            now = time.perf_counter()
-            state.seconds, started = state.seconds + now - started, now
-            _call_for_checkpoint(run)
-        if stopping:
-            return False
-    state.seconds += time.perf_counter() - started
-    return True
+def _batches(state: TrainState, loader: Any, processes: Processes) -> Iterator[Any]:
+    """Begin an epoch, or continue the current one: the same order, without the batches done."""
+    if not state.step:
+        processes.seed_alike()
+        state.epoch_rng = processes.capture_rng(loader)
+        batches: Iterator[Any] = iter(loader)
+        first = list(itertools.islice(batches, 1))  # draws the order
+        processes.seed_apart()
+        return itertools.chain(first, batches)
+    processes.restore_rng(state.epoch_rng, loader)
+    batches = iter(loader)
+    for _ in itertools.islice(batches, state.step):
+        pass
+    processes.restore_rng(state.rng, loader)
+    return batches
 
 
-def _remaining_batches(run: _Run) -> Iterator[Any]:
-    """Begin an epoch, or take one up where it was left: same order, first batches skipped."""
-    state, fabric = run.state, run.fabric
-    if state.step:
-        assert state.epoch_rng is not None
-        assert state.rng is not None
-        run.put_back_rng(state.epoch_rng)
-        batches: Iterator[Any] = iter(run.train_loader)
-        for _ in itertools.islice(batches, state.step):
-            pass
-        run.put_back_rng(state.rng)
-        return batches
-    if fabric.world_size > 1:
-        # rank 0 decides the order that all draw; afterwards each has dropout of its own
-        seed = fabric.broadcast(torch.randint(2**31, ()).item(), src=0)
-        torch.manual_seed(seed)
-        state.epoch_rng = run.take_down_rng()
-        rest = iter(run.train_loader)
-        first = list(itertools.islice(rest, 1))
-        torch.manual_seed(seed + fabric.global_rank)
-        return itertools.chain(first, rest)
-    state.epoch_rng = run.take_down_rng()
-    whole: Iterator[Any] = iter(run.train_loader)
-    return whole
+def _require_trainable(state: TrainState, train_loader: Any, valid_loader: Any) -> None:
+    if isinstance(state.scheduler, lr_scheduler.ReduceLROnPlateau) and valid_loader is None:
+        raise UsageError("ReduceLROnPlateau follows the validation loss: give a validation loader.")
+    if len(train_loader) == 0:
+        raise DataError("there is nothing to train on: the loader has no batches.")
+    learning = {id(parameter) for parameter in state.model.parameters()}
+    held = [id(p) for group in state.optimizer.param_groups for p in group["params"]]
+    if learning.isdisjoint(held):
+        raise UsageError("the optimizer has no parameter of this model: make one for this model.")
 
 
-def _train_step(run: _Run, inputs: Any, labels: Any) -> None:
-    """Forward, backward, step; the loss is counted before it can spoil the weights."""
-    fabric, state = run.fabric, run.state
-    share = 1.0
-    if fabric.world_size > 1:
-        inputs, labels, share = _rows_of_this_process(fabric, inputs, labels)
-    inputs, labels = inputs.to(fabric.device), labels.to(fabric.device)
-    outputs = run.module(inputs)
-    try:
-        loss = run.loss_fn(outputs, labels)
-    except IndexError as error:
-        raise label_error(outputs, labels, error) from error
-    if share:
-        state.tally.add(outputs, labels, loss, run.loss_fn)
+def _require_finite(state: TrainState) -> None:
     if not math.isfinite(state.tally.loss_sum):
         raise TrainingError(
-            f"the loss is no longer a finite number in epoch {state.epoch + 1}, step "
-            f"{state.step + 1}. Try a lower learning rate than "
-            f"{state.optimizer.param_groups[0]['lr']:g}, or clip the gradients."
+            f"the loss is no longer a finite number in epoch {state.epoch + 1}, step {state.step + 1}. "
+            f"Try a lower learning rate than {state.optimizer.param_groups[0]['lr']:g}, or clip the "
+            "gradients."
         )
-    fabric.backward(loss if share == 1.0 else loss * share)
-    if run.clip:
-        run.clip(fabric, run.module, run.optimizer)
-    run.optimizer.step()
-    run.optimizer.zero_grad()
-
-
-def _rows_of_this_process(fabric: Fabric, inputs: Any, labels: Any) -> tuple[Any, Any, float]:
-    """Return this process's rows, and what its mean counts for in the mean over processes.
-
-    A process that finds no row left takes the first one and counts for nothing, because all must
-    take part in adding the gradients up.
-    """
-    total, rank, processes = len(labels), fabric.global_rank, fabric.world_size
-    mine = labels[rank::processes]
-    if not len(mine):
-        return inputs[:1], labels[:1], 0.0
-    return inputs[rank::processes], mine, len(mine) * processes / total
-
-
-def _end_epoch(run: _Run, valid_loader: Iterable[Any] | None) -> None:
-    """Validate, write the row of the epoch, advance the schedule, call for a checkpoint."""
-    state, fabric = run.state, run.fabric
-    train = _tally_of_all(run)
-    started = time.perf_counter()
-    valid = None
-    if valid_loader is not None:
-        valid = evaluate(
-            state.model,
-            valid_loader,
-            run.loss_fn,
-            forward=engine.forward(fabric, state.model),
-            device=fabric.device,
-            rank=fabric.global_rank,
-            processes=fabric.world_size,
-            reduce=lambda tensor: engine.sum_over_processes(fabric, tensor),
-        )
-    state.history.append(
-        {
-            "epoch": state.epoch + 1,
-            "train_loss": train.loss,
-            "train_accuracy": train.accuracy,
-            "valid_loss": valid.loss if valid else None,
-            "valid_accuracy": valid.accuracy if valid else None,
-            "lr": state.optimizer.param_groups[0]["lr"],
-            "train_seconds": round(state.seconds, 3),
-            "valid_seconds": round(time.perf_counter() - started, 3),
-        }
-    )
-    state.epoch, state.step, state.seconds, state.tally = state.epoch + 1, 0, 0.0, Tally()
-    if state.scheduler and not isinstance(state.scheduler, STEPPED_EACH_BATCH):
-        _advance_schedule(state, valid_loss=valid.loss if valid else math.nan)
-    for callback in run.callbacks:
-        callback.on_epoch(state)
-    _call_for_checkpoint(run)
-
-
-def _call_for_checkpoint(run: _Run) -> None:
-    state = run.state
-    if run.fabric.world_size > 1 and state.step:
-        total = _tally_of_all(run)
-        state.tally = total if state.is_main else Tally()
-    state.rng = run.take_down_rng()
-    for callback in run.callbacks:
-        callback.on_checkpoint(state)
-
-
-def _tally_of_all(run: _Run) -> Tally:
-    if run.fabric.world_size == 1:
-        return run.state.tally
-    return run.state.tally.summed(lambda t: engine.sum_over_processes(run.fabric, t))
-
-
-def _advance_schedule(state: TrainState, fraction: float = 0.0, valid_loss: float = math.nan) -> None:
-    """Step the scheduler: with the loss, with the epoch and its fraction, or just so."""
-    scheduler = state.scheduler
-    if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
-        scheduler.step(valid_loss)
-    elif isinstance(scheduler, lr_scheduler.CosineAnnealingWarmRestarts):
-        scheduler.step(state.epoch + fraction)
-    else:
-        scheduler.step()
-    state.learning_rates.append([group["lr"] for group in state.optimizer.param_groups])

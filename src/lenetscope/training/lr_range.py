@@ -1,55 +1,52 @@
-"""The learning rate range test: how the loss answers to a rate that grows at each step.
-
-In: a training and a loader. Out: learning rates and smoothed losses; model, optimizer, gradients,
-modes and random streams are left as they were.
+"""The learning rate range test: how the loss responds to a rate that grows with each step.
 
 L. N. Smith, "Cyclical learning rates for training neural networks", WACV 2017, arXiv:1506.01186.
 """
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+import numpy as np
+from lightning_fabric import Fabric
+from torch import Tensor
 
 from lenetscope import rng
-from lenetscope.errors import UsageError
-from lenetscope.untouched import in_mode
+from lenetscope.errors import TrainingError, UsageError
+from lenetscope.observe import require_one_of
+from lenetscope.restore import restored
+from lenetscope.training.loop import fit
+from lenetscope.training.state import TrainState
 
 DIVERGED = 4.0
 """The test stops when the smoothed loss is so many times its lowest value."""
 
 
 def lr_range_test(
-    model: nn.Module,
-    optimizer: Optimizer,
+    state: TrainState,
     loss_fn: Callable[..., Tensor],
-    loader: Iterable[Any],
-    *,
+    loader: Any,
+    fabric: Fabric,
     end_lr: float,
-    num_iter: int = 100,
-    step_mode: str = "exp",
-    alpha: float = 0.05,
-    forward: Callable[[Any], Any] | None = None,
-    device: torch.device | str = "cpu",
+    num_iter: int,
+    step_mode: str,
+    alpha: float,
 ) -> dict[str, list[float]]:
     """Train for a few steps at a rate that grows from the optimizer's own to ``end_lr``.
 
+    At the end the state, gradients, modes and random streams are as they were.
+
     Args:
-        model: trained in training mode, then restored.
-        optimizer: its rate is where the test starts.
+        state: its model and optimizer are used.
         loss_fn: of (outputs, labels).
         loader: is gone through again if it has fewer than ``num_iter`` batches.
+        fabric: the engine.
         end_lr: rate of the last step.
         num_iter: steps, at least 2.
         step_mode: ``"exp"`` (equal ratios between rates) or ``"linear"`` (equal differences).
         alpha: weight of the newest loss in the smoothed one, above 0 and at most 1.
-        forward: what to call in place of ``model``, such as the engine's precision around it.
-        device: where the model is.
 
     Returns:
         ``{"lr": …, "loss": …}``, fewer than ``num_iter`` values if the loss diverged.
@@ -57,67 +54,38 @@ def lr_range_test(
     Raises:
         UsageError: if an argument is out of its range.
     """
-    start_lr = float(optimizer.param_groups[0]["lr"])
-    if step_mode not in ("exp", "linear"):
-        raise UsageError(f"step_mode must be 'exp' or 'linear', not '{step_mode}'.")
-    if num_iter < 2:
-        raise UsageError(f"num_iter must be at least 2, not {num_iter}.")
-    if not end_lr > 0 or not start_lr > 0:
-        raise UsageError(f"learning rates must be above 0, not {start_lr:g} and {end_lr:g}.")
-    if not 0 < alpha <= 1:
-        raise UsageError(f"alpha must be above 0 and at most 1, not {alpha:g}.")
+    optimizer, start_lr = state.optimizer, float(state.optimizer.param_groups[0]["lr"])
+    require_one_of("step_mode", step_mode, ("exp", "linear"))
+    if num_iter < 2 or not 0 < alpha <= 1 or not (end_lr > 0 and start_lr > 0):
+        raise UsageError(
+            "a range test takes at least 2 steps (num_iter), rates above 0 and an alpha above 0 and at "
+            f"most 1, not {num_iter} steps from {start_lr:g} to {end_lr:g} and alpha {alpha:g}."
+        )
+    between = np.geomspace if step_mode == "exp" else np.linspace
+    rates: list[float] = between(start_lr, end_lr, num_iter).tolist()
+    losses: list[float] = []
 
-    def rate(iteration: int) -> float:
-        part = iteration / (num_iter - 1)
-        if step_mode == "linear":
-            return start_lr + (end_lr - start_lr) * part
-        return float(start_lr * (end_lr / start_lr) ** part)
+    def recorded(outputs: Any, labels: Any) -> Tensor:
+        for group in optimizer.param_groups:
+            group["lr"] = rates[len(losses)]
+        loss = loss_fn(outputs, labels)
+        value = loss.item() if not losses else alpha * loss.item() + (1 - alpha) * losses[-1]
+        if math.isfinite(value):
+            losses.append(value)
+        return loss
 
-    call = forward or model
-    tracking: dict[str, list[float]] = {"lr": [], "loss": []}
-    with _untouched(model, optimizer, loader):
-        for iteration, (inputs, labels) in zip(range(num_iter), _again_and_again(loader), strict=False):
-            for group in optimizer.param_groups:
-                group["lr"] = rate(iteration)
-            optimizer.zero_grad()
-            loss = loss_fn(call(inputs.to(device)), labels.to(device))
-            value = loss.item()
-            smooth = tracking["loss"]
-            value = alpha * value + (1 - alpha) * smooth[-1] if smooth else value
-            if not math.isfinite(value):
-                break
-            tracking["lr"].append(rate(iteration))
-            smooth.append(value)
-            if value > DIVERGED * min(smooth):
-                break
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    return tracking
+    def done() -> bool:
+        return len(losses) == num_iter or losses[-1] > DIVERGED * min(losses)
 
-
-@contextmanager
-def _untouched(model: nn.Module, optimizer: Optimizer, loader: Any) -> Iterator[None]:
-    """Be in training mode; restore all that this and a few steps of training change at the end."""
-    weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    gradients = [parameter.grad for parameter in model.parameters()]
+    weights = {name: value.detach().clone() for name, value in state.model.state_dict().items()}
     moments = copy.deepcopy(optimizer.state_dict())
     try:
-        with rng.isolated(loader), in_mode(model, training=True):
-            for parameter in model.parameters():
-                parameter.grad = None
-            yield
+        # the loss ends the test where it is no longer a finite number
+        with restored(state.model), rng.isolated(loader), suppress(TrainingError):
+            optimizer.zero_grad()
+            probe = TrainState(state.model, optimizer)
+            fit(probe, loader, None, epochs=num_iter, loss_fn=recorded, fabric=fabric, stop=done)
     finally:
-        model.load_state_dict(weights)
+        state.model.load_state_dict(weights)
         optimizer.load_state_dict(moments)
-        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-            parameter.grad = gradient
-
-
-def _again_and_again(loader: Iterable[Any]) -> Iterable[Any]:
-    while True:
-        empty = True
-        for batch in loader:
-            empty = False
-            yield batch
-        if empty:
-            raise UsageError("the loader has no batches.")
+    return {"lr": rates[: len(losses)], "loss": losses}

@@ -1,4 +1,4 @@
-"""Losses, accuracies and the learning rate to TensorBoard, a point an epoch."""
+"""Losses, accuracies and the learning rate for TensorBoard, one point per epoch."""
 
 import warnings
 from datetime import datetime
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from lenetscope.errors import UsageError
+from lenetscope.restore import eval_mode
 from lenetscope.training.callbacks import Callback
 from lenetscope.training.state import TrainState
-from lenetscope.untouched import eval_mode
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
@@ -25,38 +25,35 @@ def make_writer(name: str, folder: str | Path = "runs") -> "SummaryWriter":
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError as error:
-        raise UsageError(
-            "TensorBoard is not installed: pip install 'lenetscope[tensorboard]'."
-        ) from error
-    moment = datetime.now().strftime("%Y%m%d%H%M%S")
-    return SummaryWriter(str(Path(folder) / f"{name}_{moment}"))
+        install = "pip install 'lenetscope[tensorboard]'"
+        raise UsageError(f"TensorBoard is not installed: {install}.") from error
+    return SummaryWriter(f"{Path(folder) / name}_{datetime.now():%Y%m%d%H%M%S}")
 
 
 def add_graph(writer: "SummaryWriter", model: nn.Module, inputs: Tensor) -> None:
-    """Write the model's graph, as one pass of ``inputs`` (N, …) traces it."""
+    """Write the model's graph, as traced by one pass of ``inputs`` (N, …)."""
     with eval_mode(model), warnings.catch_warnings():
-        # torch's own writer traces in a way that torch calls deprecated
+        # torch's own writer traces in a way that torch deprecates
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         writer.add_graph(model, inputs)
 
 
 class TensorBoardCallback(Callback):
-    """Write the figures of each epoch to a writer, and close it when training ends."""
+    """Write the rows of the history to a writer, and close it when training ends."""
 
     def __init__(self, writer: "SummaryWriter") -> None:
         self.writer = writer
 
-    def on_epoch(self, state: TrainState) -> None:
+    def on_epoch_end(self, state: TrainState) -> None:
         """Write ``loss`` and ``accuracy``, training and validation in one chart, and ``lr``."""
         row = state.history[-1]
         for key in ("loss", "accuracy"):
             values = {"training": row[f"train_{key}"], "validation": row[f"valid_{key}"]}
-            scalars = {name: value for name, value in values.items() if value is not None}
-            if scalars:
+            if scalars := {name: value for name, value in values.items() if value is not None}:
                 self.writer.add_scalars(key, scalars, row["epoch"])
         self.writer.add_scalar("lr", row["lr"], row["epoch"])
 
-    def on_stop(self, state: TrainState) -> None:
+    def on_train_end(self, state: TrainState) -> None:
         """Close the files; writing again opens new ones."""
         self.writer.close()

@@ -1,8 +1,7 @@
-"""How far one step of the optimizer moves each tensor of weights, beside how large it is.
+"""How far one step of the optimizer moves each tensor of weights, relative to its size.
 
-In: the moments of a training. Out: for each epoch, at some of its steps, ‖ΔW‖ / ‖W‖ of each parameter:
-W before the step, ΔW what the step added. A ratio of some 1e-3 is usual: A. Karpathy, CS231n notes
-"Neural networks part 3", section "Ratio of weights:updates".
+The ratio is ‖ΔW‖ / ‖W‖, with W before the step and ΔW what the step added; about 1e-3 is usual: A.
+Karpathy, CS231n notes "Neural networks part 3", section "Ratio of weights:updates".
 """
 
 import math
@@ -11,14 +10,13 @@ from dataclasses import dataclass
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lenetscope.errors import UsageError
 from lenetscope.training.callbacks import Callback
 from lenetscope.training.state import TrainState
 
 SAMPLES = 10
-"""Steps of an epoch that are measured."""
+"""Steps per epoch that are measured."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class UpdateRow:
     ratios: dict[str, list[float | None]]
 
     def typical(self) -> dict[str, float | None]:
-        """Return the median over the steps of each parameter; None if no step has a ratio.
+        """Return the median over the steps for each parameter; None if no step has a ratio.
 
         >>> UpdateRow(1, [3, 8, 13], {"fc.weight": [0.1, 0.001, 0.002]}).typical()
         {'fc.weight': 0.002}
@@ -45,85 +43,63 @@ class UpdateRow:
         known = {name: [v for v in values if v is not None] for name, values in self.ratios.items()}
         return {name: median(values) if values else None for name, values in known.items()}
 
-    def until(self, step: int) -> "UpdateRow":
-        """Return the row without what was measured after a step."""
-        count = sum(number <= step for number in self.steps)
-        ratios = {name: values[:count] for name, values in self.ratios.items()}
-        return UpdateRow(self.epoch, self.steps[:count], ratios)
-
 
 class UpdateRatios(Callback):
-    """Measure the update-to-weight ratios at some evenly spaced steps of each epoch.
+    """Measure the update-to-weight ratios at `SAMPLES` evenly spaced steps of each epoch.
 
-    Weights are copied before a measured step and compared after it; all other steps are left alone, and
-    no random number is drawn, so that training ends with the same weights, bit for bit. Of several
-    processes the main one measures: the weights are the same in all.
-
-    Args:
-        samples: how many steps of an epoch are measured; all of them if an epoch has fewer.
+    Weights are copied before a measured step and compared after it; no random number is drawn, so that
+    training ends with the same weights, bit for bit. Of several processes the main one measures,
+    because the weights are the same in all.
 
     Attributes:
-        rows: an `UpdateRow` an epoch; that of the epoch under way holds the steps measured so far.
-
-    Raises:
-        UsageError: if ``samples`` is less than 1.
+        rows: one `UpdateRow` per epoch; that of the current epoch holds the steps measured so far.
     """
 
-    def __init__(self, samples: int = SAMPLES) -> None:
-        if samples < 1:
-            raise UsageError(f"samples must be at least 1, not {samples}.")
-        self.samples = samples
+    def __init__(self) -> None:
         self.rows: list[UpdateRow] = []
-        self._measured: frozenset[int] = frozenset()
-        self._before: dict[str, Tensor] | None = None
+        self._measured: list[int] = []
+        self._before: dict[str, Tensor] = {}
 
-    def go_on(self, rows: Iterable[UpdateRow], epoch: int, step: int) -> None:
-        """Take up rows of an earlier process, without what came after a step of an epoch.
+    def resume(self, rows: Iterable[UpdateRow], state: TrainState) -> None:
+        """Continue with rows of an earlier process, without what came after the state."""
+        self.rows = []
+        for row in rows:
+            if done := [s for s in row.steps if (row.epoch - 1, s) <= (state.epoch, state.step)]:
+                found = {name: values[: len(done)] for name, values in row.ratios.items()}
+                self.rows.append(UpdateRow(row.epoch, done, found))
 
-        Args:
-            rows: as `rows` held them.
-            epoch: epochs done.
-            step: steps done of the one under way; 0 for none.
-        """
-        done = [row for row in rows if row.epoch <= epoch]
-        under_way = [row.until(step) for row in rows if row.epoch == epoch + 1]
-        self.rows = done + [row for row in under_way if row.steps]
+    def on_train_begin(self, state: TrainState, epochs: int, steps: int) -> None:
+        """Choose the steps, and copy the weights if the first is one of them."""
+        self._measured, self._steps = measured_steps(steps), steps
+        self._copy_if_measured_next(state)
 
-    def on_start(self, state: TrainState, epochs: int, steps: int) -> None:
-        """Choose the steps."""
-        self._measured = frozenset(measured_steps(steps, self.samples))
-        self._copy_if_next(state)
-
-    def on_step(self, state: TrainState) -> None:
+    def on_step_end(self, state: TrainState) -> None:
         """Compare the weights with those before the step, if it is a measured one."""
-        if self._before is not None:
-            self._add(state.epoch + 1, state.step, ratios(self._before, state.model))
-        self._copy_if_next(state)
+        if self._before:
+            rows, number = self.rows, state.epoch + 1
+            if not rows or rows[-1].epoch != number:
+                rows.append(UpdateRow(number, [], {name: [] for name in self._before}))
+            rows[-1].steps.append(state.step)
+            for name, parameter in state.model.named_parameters():
+                if name in self._before:
+                    norm = _norm(self._before[name])
+                    ratio = _norm(parameter.detach() - self._before[name]) / norm if norm else math.nan
+                    rows[-1].ratios[name].append(ratio if math.isfinite(ratio) else None)
+        self._copy_if_measured_next(state)
 
-    def on_epoch(self, state: TrainState) -> None:
-        """Copy the weights if the first step of the next epoch is a measured one."""
-        self._copy_if_next(state)
+    def on_train_end(self, state: TrainState) -> None:
+        """Drop the copy."""
+        self._before = {}
 
-    def on_stop(self, state: TrainState) -> None:
-        """Let the copy go."""
-        self._before = None
-
-    def _copy_if_next(self, state: TrainState) -> None:
-        self._before = None
-        if state.is_main and state.step + 1 in self._measured:
+    def _copy_if_measured_next(self, state: TrainState) -> None:
+        self._before = {}
+        following = state.step % self._steps + 1  # after the last step, the first of the next epoch
+        if state.is_main and following in self._measured:
             learning = ((n, p) for n, p in state.model.named_parameters() if p.requires_grad)
             self._before = {name: parameter.detach().clone() for name, parameter in learning}
 
-    def _add(self, epoch: int, step: int, found: dict[str, float | None]) -> None:
-        if not self.rows or self.rows[-1].epoch != epoch:
-            self.rows.append(UpdateRow(epoch, [], {name: [] for name in found}))
-        row = self.rows[-1]
-        row.steps.append(step)
-        for name, ratio in found.items():
-            row.ratios[name].append(ratio)
 
-
-def measured_steps(steps: int, samples: int) -> list[int]:
+def measured_steps(steps: int, samples: int = SAMPLES) -> list[int]:
     """Return the numbers, from 1, of evenly spaced steps: the middles of ``samples`` equal parts.
 
     >>> measured_steps(938, 4)
@@ -136,26 +112,8 @@ def measured_steps(steps: int, samples: int) -> list[int]:
     return [(2 * part + 1) * steps // (2 * samples) + 1 for part in range(samples)]
 
 
-def ratios(before: dict[str, Tensor], model: nn.Module) -> dict[str, float | None]:
-    """Return ‖W - W before‖ / ‖W before‖ of each parameter of a model that was copied before.
-
-    Args:
-        before: name of a parameter to its values before the step.
-        model: after the step.
-    """
-    found: dict[str, float | None] = {}
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in before:
-                norm = torch.linalg.vector_norm(before[name], dtype=_wide(parameter)).item()
-                moved = torch.linalg.vector_norm(parameter - before[name], dtype=_wide(parameter))
-                ratio = moved.item() / norm if norm else math.nan
-                found[name] = ratio if math.isfinite(ratio) else None
-    return found
-
-
-def _wide(values: Tensor) -> torch.dtype:
-    """Return the widest real type that the device of some values computes in (MPS has no float64)."""
-    if values.is_complex():
-        return torch.complex64 if values.device.type == "mps" else torch.complex128
-    return torch.float32 if values.device.type == "mps" else torch.float64
+def _norm(values: Tensor) -> float:
+    # on the CPU, because Apple's GPUs have no float64
+    return float(
+        torch.linalg.vector_norm(values.cpu(), dtype=torch.promote_types(values.dtype, torch.float64))
+    )

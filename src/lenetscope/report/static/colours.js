@@ -1,8 +1,8 @@
 /**
- * Numbers as colours.
+ * Values painted as colours onto a canvas.
  *
- * In: values and a scale. Out: pixels on a canvas. The scales are those of the page's other pictures:
- * 256 colours each, from low to high; where values have a sign, zero is white.
+ * The scales are those of the other figures: 256 colours each, from low to high; where values have a
+ * sign, zero is white.
  */
 
 /** Decode base64 into bytes. */
@@ -15,7 +15,7 @@ export function decodeScales(colours) {
   return { signed: decodeBytes(colours.signed), positive: decodeBytes(colours.positive) };
 }
 
-/** The largest distance from zero among values, at least a little. */
+/** The largest absolute value, at least a little above zero. */
 export function largest(values, start = 0, count = values.length) {
   let top = 0;
   for (let i = start; i < start + count; i++) top = Math.max(top, Math.abs(values[i]));
@@ -23,7 +23,7 @@ export function largest(values, start = 0, count = values.length) {
 }
 
 /**
- * Paint values onto a canvas, one pixel a value.
+ * Paint values onto a canvas, one pixel per value.
  * @param scale 256 colours
  * @param bound the value at the high end; `signed` says whether the low end is -bound or 0
  */
@@ -33,8 +33,8 @@ export function paint(canvas, values, start, width, height, scale, signed, bound
   const picture = context.createImageData(width, height);
   for (let i = 0; i < width * height; i++) {
     const value = start + i < values.length ? values[start + i] / bound : 0;
-    const share = signed ? (value + 1) / 2 : value;
-    const colour = 3 * Math.max(0, Math.min(255, Math.round(255 * share)));
+    const fraction = signed ? (value + 1) / 2 : value;
+    const colour = 3 * Math.max(0, Math.min(255, Math.round(255 * fraction)));
     picture.data.set([scale[colour], scale[colour + 1], scale[colour + 2], 255], 4 * i);
   }
   context.putImageData(picture, 0, 0);

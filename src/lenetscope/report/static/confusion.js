@@ -1,7 +1,7 @@
-/** The confusion matrix: choose a cell, see its images. */
+/** The confusion matrix: choose a cell to see its images. */
 import { paintPixels } from "./colours.js";
 
-/** The test images that are in the page. */
+/** The test images that the page embeds. */
 export class TestImages {
   constructor(images, shape, classes, bytes) {
     this.shape = shape;
@@ -15,13 +15,12 @@ export class TestImages {
     return this.bytes.subarray(place * this.size, (place + 1) * this.size);
   }
 
-  /** What is known of one, in words. */
-  told(place) {
+  /** Describe one in words. */
+  describe(place) {
     const { index, label, predicted, probability } = this.rows;
-    const said = this.classes[predicted[place]];
     return (
-      `Test image ${index[place]}, labelled ${this.classes[label[place]]}, ` +
-      `taken for ${said} with ${(100 * probability[place]).toFixed(1)} %`
+      `Test image ${index[place]}, labelled ${this.classes[label[place]]}, predicted as ` +
+      `${this.classes[predicted[place]]} with ${(100 * probability[place]).toFixed(1)} %`
     );
   }
 
@@ -37,34 +36,34 @@ export class TestImages {
     element.append(canvas, small);
     if (!choose) return element;
     element.type = "button";
-    element.setAttribute("aria-label", `${this.told(place)}. Draw on from it`);
+    element.setAttribute("aria-label", `${this.describe(place)}. Continue drawing from it`);
     element.addEventListener("click", () => choose(place));
     return element;
   }
 }
 
-/** Make the cells answer to mouse and keyboard. */
+/** Make the cells react to mouse and keyboard. */
 export function startConfusion(table, out, images, choose) {
   const buttons = [...table.querySelectorAll("button")];
-  const at = new Map(buttons.map((b) => [`${b.dataset.true},${b.dataset.said}`, b]));
+  const at = new Map(buttons.map((b) => [`${b.dataset.true},${b.dataset.predicted}`, b]));
   const count = images.classes.length;
   const show = (button) => {
-    const [label, said] = [Number(button.dataset.true), Number(button.dataset.said)];
+    const [label, predicted] = [Number(button.dataset.true), Number(button.dataset.predicted)];
     for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
-    const found = images.rows.cells.find((c) => c.true === label && c.predicted === said);
+    const found = images.rows.cells.find((c) => c.true === label && c.predicted === predicted);
     const places = found ? found.images : [];
     const total = Number(button.textContent);
     const text = document.createElement("p");
     text.textContent =
-      `True ${images.classes[label]}, said ${images.classes[said]}: ` +
+      `True ${images.classes[label]}, predicted ${images.classes[predicted]}: ` +
       `${total === 1 ? "1 image" : `${total} images`}` +
-      (places.length < total ? `, of which ${places.length || "none"} are in this page.` : ".") +
-      (choose && places.length ? " Choose an image to draw on from it." : "");
+      (places.length < total ? `, of which this page shows ${places.length || "none"}.` : ".") +
+      (choose && places.length ? " Choose an image to continue drawing from it." : "");
     const row = document.createElement("div");
     row.className = "thumbnails";
     for (const place of places) {
-      const share = `${(100 * images.rows.probability[place]).toFixed(1)} %`;
-      row.append(images.thumbnail(place, share, choose));
+      const probability = `${(100 * images.rows.probability[place]).toFixed(1)} %`;
+      row.append(images.thumbnail(place, probability, choose));
     }
     out.replaceChildren(text, row);
   };
@@ -80,7 +79,7 @@ export function startConfusion(table, out, images, choose) {
       if (!(event.key in steps)) return;
       event.preventDefault();
       const [dy, dx] = steps[event.key];
-      let [y, x] = [Number(button.dataset.true) + dy, Number(button.dataset.said) + dx];
+      let [y, x] = [Number(button.dataset.true) + dy, Number(button.dataset.predicted) + dx];
       for (; y >= 0 && x >= 0 && y < count && x < count; y += dy, x += dx)
         if (at.has(`${y},${x}`)) return at.get(`${y},${x}`).focus(); // empty cells are skipped
     });

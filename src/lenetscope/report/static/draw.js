@@ -1,22 +1,17 @@
-/**
- * The drawing panel: pad, preparation, answer.
- *
- * In: strokes of a mouse, a finger, a pen or the keyboard, or a test image. Out: probabilities as bars,
- * and each run of the network for whoever listens.
- */
+/** The drawing panel: a pad for mouse, finger, pen and keyboard, the network's input, its prediction. */
 import { paintPixels } from "./colours.js";
 import { softmax } from "./network.js";
 import { prepare } from "./prepare.js";
 
-const PEN = 0.08; // of the pad's side
-const KEY_STEP = 0.03;
+const PEN = 0.08; // width, as a fraction of the pad's side
+const KEY_STEP = 0.03; // the same, per key press
 
-/** A probability for people: rounding makes nothing certain. */
-const surely = (share) => (share > 0.9995 ? "more than 99.9 %" : `${(100 * share).toFixed(1)} %`);
+/** A probability in percent; none is rounded up to certainty. */
+const percent = (p) => (p > 0.9995 ? "more than 99.9 %" : `${(100 * p).toFixed(1)} %`);
 
 /** The panel. */
 export class DrawingPanel {
-  /** @param find returns the element of an id; @param onRun is called with what each run gave */
+  /** @param find returns the element of an id; @param onRun is called with the outputs of each run */
   constructor(find, network, onRun) {
     this.find = find;
     this.network = network;
@@ -33,7 +28,7 @@ export class DrawingPanel {
     this.clear();
   }
 
-  /** Begin anew. */
+  /** Start again with an empty pad. */
   clear() {
     this.context.fillStyle = "#000";
     this.context.fillRect(0, 0, this.pad.width, this.pad.height);
@@ -43,28 +38,28 @@ export class DrawingPanel {
   }
 
   /** Put a test image onto the pad; the network is given exactly its pixels. */
-  load(pixels, told) {
+  load(pixels, text) {
     const small = document.createElement("canvas");
     paintPixels(small, pixels, this.network.inputShape);
     this.context.imageSmoothingEnabled = false;
     this.context.drawImage(small, 0, 0, this.pad.width, this.pad.height);
-    this.exact = { pixels, told };
+    this.exact = { pixels, text };
     this.update();
   }
 
-  /** Ask the network about what is on the pad now. */
+  /** Run the network on what is on the pad now. */
   update() {
     this.waiting = false;
     const { pixels, empty } = this.exact ? { ...this.exact, empty: false } : this.#prepared();
-    paintPixels(this.find("given"), pixels, this.network.inputShape);
-    this.find("prepared").textContent = this.#told(empty);
+    paintPixels(this.find("input"), pixels, this.network.inputShape);
+    this.find("prepared").textContent = this.#preparation(empty);
     const run = this.network.run(this.network.preprocess(pixels));
-    this.#answer(softmax(run.logits), empty);
+    this.#show(softmax(run.logits), empty);
     this.onRun(run);
   }
 
-  #told(empty) {
-    if (this.exact) return this.exact.told;
+  #preparation(empty) {
+    if (this.exact) return this.exact.text;
     if (empty) return "Nothing yet.";
     return this.find("centre").checked
       ? "Scaled into a box and centred by its mass."
@@ -94,7 +89,7 @@ export class DrawingPanel {
     this.find("bars").style.setProperty("--label", `${(0.65 * Math.min(longest, 14) + 0.3).toFixed(2)}em`);
     this.bars = classes.map((name) => {
       const item = document.createElement("li");
-      const [label, bar, share] = ["label", "bar", "share"].map((kind) => {
+      const [label, bar, probability] = ["label", "bar", "probability"].map((kind) => {
         const span = document.createElement("span");
         span.className = kind;
         item.append(span);
@@ -105,22 +100,22 @@ export class DrawingPanel {
       const fill = document.createElement("i");
       bar.append(fill);
       this.find("bars").append(item);
-      return { item, fill, share };
+      return { item, fill, probability };
     });
   }
 
-  #answer(shares, empty) {
-    const best = shares.indexOf(Math.max(...shares));
-    this.bars.forEach(({ item, fill, share }, k) => {
+  #show(probabilities, empty) {
+    const best = probabilities.indexOf(Math.max(...probabilities));
+    this.bars.forEach(({ item, fill, probability }, k) => {
       item.classList.toggle("best", !empty && k === best);
-      fill.style.setProperty("--p", empty ? 0 : shares[k].toFixed(4));
-      share.textContent = empty ? "" : `${(100 * shares[k]).toFixed(1)} %`;
+      fill.style.setProperty("--p", empty ? 0 : probabilities[k].toFixed(4));
+      probability.textContent = empty ? "" : `${(100 * probabilities[k]).toFixed(1)} %`;
     });
-    clearTimeout(this.saying); // who listens hears the last answer, not each on the way
+    clearTimeout(this.announcing); // a screen reader reads the last prediction, not each on the way
     const text = empty
       ? "Draw something."
-      : `${this.network.classes[best]}, with ${surely(shares[best])}`;
-    this.saying = setTimeout(() => (this.find("answer").textContent = text), 120);
+      : `${this.network.classes[best]}, with ${percent(probabilities[best])}`;
+    this.announcing = setTimeout(() => (this.find("prediction").textContent = text), 120);
   }
 
   #stroke(from, to) {
@@ -188,8 +183,8 @@ export class DrawingPanel {
     } else return;
     event.preventDefault();
     this.place = here;
-    const share = (value, whole) => Math.round((100 * value) / whole);
-    const [x, y] = [share(here.at[0], this.pad.width), share(here.at[1], this.pad.height)];
+    const x = Math.round((100 * here.at[0]) / this.pad.width);
+    const y = Math.round((100 * here.at[1]) / this.pad.height);
     this.find("pad-help").textContent =
       `Pen ${here.down ? "down" : "up"}, ${x} % from the left, ${y} % from the top. ` +
       "Arrow keys move it, Space lowers and lifts it.";

@@ -1,10 +1,10 @@
-/** The slider through the epochs: filters, answers and scores as they were. */
+/** The slider through the epochs: filters and predictions as they were. */
 import { largest, paint } from "./colours.js";
 import { decodeFloats } from "./network.js";
 
-const STEP = 700; // milliseconds an epoch while it plays
+const STEP = 700; // milliseconds per epoch while it plays
 
-/** Lay filters (F, H, W) out as one picture, a gap of one pixel between them. */
+/** Lay filters (F, C, H, W) out as one picture, with a gap of one pixel between them. */
 export function tiled(values, start, [filters, channels, height, width], columns) {
   const rows = Math.ceil(filters / columns);
   const [w, h] = [columns * (width + 1) - 1, rows * (height + 1) - 1];
@@ -12,7 +12,7 @@ export function tiled(values, start, [filters, channels, height, width], columns
   for (let f = 0; f < filters; f++)
     for (let y = 0; y < height; y++)
       for (let x = 0; x < width; x++) {
-        let sum = 0; // of its channels: what it would do to a grey image
+        let sum = 0; // over channels: the filter as a grey image meets it
         for (let c = 0; c < channels; c++)
           sum += values[start + ((f * channels + c) * height + y) * width + x];
         const row = Math.floor(f / columns) * (height + 1) + y;
@@ -21,41 +21,44 @@ export function tiled(values, start, [filters, channels, height, width], columns
   return { values: out, width: w, height: h };
 }
 
-/** Make the slider work. */
-export function startEpochs(find, story, samples, images, scales) {
+/**
+ * Make the slider work.
+ * @param data what the question "snapshots" gives to the page
+ */
+export function startEpochs(find, data, images, scales) {
   const slider = find("epoch");
   const play = find("play-epochs");
-  const filters = story.filters ? decodeFloats(story.filters) : null;
-  const size = filters ? filters.length / story.epochs.length : 0;
-  const bound = filters ? largest(filters) * Math.sqrt(story.filterShape[1]) : 1;
-  const items = samples.map((place) => {
+  const filters = data.filters ? decodeFloats(data.filters) : null;
+  const size = filters ? filters.length / data.epochs.length : 0;
+  const bound = filters ? largest(filters) * Math.sqrt(data.filterShape[1]) : 1;
+  const items = data.examples.map((place) => {
     const item = document.createElement("li");
-    const said = document.createElement("span");
-    item.append(images.thumbnail(place, "", null), said);
-    find("epoch-answers").append(item);
-    return said;
+    const text = document.createElement("span");
+    item.append(images.thumbnail(place, "", null), text);
+    find("epoch-predictions").append(item);
+    return text;
   });
   const show = () => {
     const number = Number(slider.value);
-    const now = story.epochs[number];
+    const now = data.epochs[number];
     find("epoch-number").textContent = now.epoch;
     slider.setAttribute("aria-valuetext", `epoch ${now.epoch}`);
-    const parts = [`${now.right} of the first ${story.judged} test images named rightly.`];
+    const parts = [`${now.correct} of the first ${data.images.toLocaleString("en")} test images classified correctly.`];
     if (now.trainLoss != null) parts.push(`Training loss ${now.trainLoss.toFixed(4)}.`);
     if (now.validAccuracy != null) parts.push(`Validation accuracy ${(100 * now.validAccuracy).toFixed(2)} %.`);
-    if (now.epoch === 0) parts.push("Nothing is learned yet.");
+    if (now.epoch === 0) parts.push("Nothing has been learned yet.");
     find("epoch-text").textContent = parts.join(" ");
-    items.forEach((said, i) => {
-      const shares = now.probabilities[i];
-      const best = shares.indexOf(Math.max(...shares));
-      said.textContent = `${images.classes[best]}, ${(100 * shares[best]).toFixed(0)} %`;
-      said.className = best === images.rows.label[samples[i]] ? "yes" : "no";
+    items.forEach((text, i) => {
+      const probabilities = now.probabilities[i];
+      const best = probabilities.indexOf(Math.max(...probabilities));
+      text.textContent = `${images.classes[best]}, ${(100 * probabilities[best]).toFixed(0)} %`;
+      text.className = best === images.rows.label[data.examples[i]] ? "correct" : "misclassified";
     });
     if (filters) {
       const canvas = find("epoch-filters");
-      const picture = tiled(filters, number * size, story.filterShape, 8);
+      const picture = tiled(filters, number * size, data.filterShape, 8);
       paint(canvas, picture.values, 0, picture.width, picture.height, scales.signed, true, bound);
-      canvas.setAttribute("aria-label", `Filters of ${story.layer} after epoch ${now.epoch}`);
+      canvas.setAttribute("aria-label", `Filters of ${data.layer} after epoch ${now.epoch}`);
     }
   };
   let timer = null;
@@ -66,20 +69,20 @@ export function startEpochs(find, story, samples, images, scales) {
   };
   play.addEventListener("click", () => {
     if (timer) return stop();
-    if (Number(slider.value) === story.epochs.length - 1) slider.value = 0;
+    if (Number(slider.value) === data.epochs.length - 1) slider.value = 0;
     show();
     play.textContent = "Stop";
     timer = setInterval(() => {
       slider.value = Number(slider.value) + 1;
       show();
-      if (Number(slider.value) === story.epochs.length - 1) stop();
+      if (Number(slider.value) === data.epochs.length - 1) stop();
     }, STEP);
   });
   slider.addEventListener("input", () => {
     stop();
     show();
   });
-  slider.value = story.epochs.length - 1;
+  slider.value = data.epochs.length - 1;
   find("epochs").hidden = false;
   show();
 }

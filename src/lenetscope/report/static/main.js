@@ -1,4 +1,4 @@
-/** Put the page together: read its data, start its parts. */
+/** Start the parts of the page that have data. */
 import { decodeBytes, decodeScales } from "./colours.js";
 import { startConfusion, TestImages } from "./confusion.js";
 import { DrawingPanel } from "./draw.js";
@@ -17,10 +17,10 @@ startTheme(find("theme"));
 
 let choose = null;
 if (network) {
-  for (const id of ["panel", "start-from", "inside"]) find(id).hidden = false;
+  for (const id of ["panel", "start-from", "layer-outputs"]) find(id).hidden = false;
   const maps = new LayerMaps(find("layers"), find("large"), network, scales);
   const panel = new DrawingPanel(find, network, (run) => maps.show(run));
-  const load = (place) => panel.load(images.pixels(place), `${images.told(place)}, pixel for pixel.`);
+  const load = (place) => panel.load(images.pixels(place), `${images.describe(place)}, pixel for pixel.`);
   const thumbnails = data.images.examples.map((place) =>
     images.thumbnail(place, data.classes[data.images.label[place]], load),
   );
@@ -34,10 +34,10 @@ if (network) {
   };
 }
 
-startConfusion(find("confusion"), find("cell"), images, choose);
-if (data.epochs) startEpochs(find, data.epochs, data.samples, images, scales);
+if (find("confusion")) startConfusion(find("confusion"), find("cell"), images, choose);
+if (data.questions.snapshots) startEpochs(find, data.questions.snapshots, images, scales);
 
-// which part one is in
+// mark the chapter that is being read
 const links = new Map([...document.querySelectorAll(".sections a")].map((a) => [a.hash.slice(1), a]));
 const watcher = new IntersectionObserver(
   (entries) => {
@@ -51,10 +51,10 @@ const watcher = new IntersectionObserver(
 );
 for (const section of document.querySelectorAll("main > section")) watcher.observe(section);
 
-// paper opens nothing
+// on paper nothing can be unfolded
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
 });
 
-/** For the console of a curious reader: `lenetscope.network.predict(pixels)`. */
+/** For the browser's console: `lenetscope.network.predict(pixels)`. */
 window.lenetscope = { network };

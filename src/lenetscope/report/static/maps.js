@@ -1,33 +1,29 @@
-/**
- * What each layer puts out, as pictures that can be enlarged.
- *
- * In: a network and, at each `show`, what a run of it gave. Out: a row a layer, a small canvas a map.
- */
+/** The outputs of each layer as small maps, one row per layer, that can be enlarged. */
 import { largest, paint } from "./colours.js";
 import { roving } from "./theme.js";
 
-const SILENT = ["Flatten", "Dropout", "Identity"]; // they change no number
-const WIDE = 32; // numbers of a vector in a row
+const HIDDEN = ["Flatten", "Dropout", "Identity"]; // they change no value
+const WIDE = 32; // values of a vector in one row
 
 const DOES = {
-  Conv2d: (l) => `${l.shape[0]} filters of ${l.kernel.join("×")} slide over what came before`,
-  MaxPool2d: (l) => `keeps the largest of each ${l.kernel.join("×")}`,
-  AvgPool2d: (l) => `takes the mean of each ${l.kernel.join("×")}`,
-  BatchNorm2d: () => "brings each map to a common scale",
-  ReLU: () => "sets what is below zero to zero",
-  Tanh: () => "squeezes numbers between −1 and 1",
-  Sigmoid: () => "squeezes numbers between 0 and 1",
-  Softmax: () => "makes shares that add up to 1",
-  Linear: (l) => `each of its ${l.shape[0]} numbers weighs all numbers before it`,
+  Conv2d: (l) => `${l.shape[0]} filters of ${l.kernel.join("×")}, applied at every position`,
+  MaxPool2d: (l) => `the largest value of each ${l.kernel.join("×")}`,
+  AvgPool2d: (l) => `the mean of each ${l.kernel.join("×")}`,
+  BatchNorm2d: () => "normalises each map",
+  ReLU: () => "sets negative values to zero",
+  Tanh: () => "squeezes values between −1 and 1",
+  Sigmoid: () => "squeezes values between 0 and 1",
+  Softmax: () => "turns logits into probabilities",
+  Linear: (l) => `${l.shape[0]} weighted sums of all values before`,
 };
 
-/** A number for people. */
+/** A number with two or three digits. */
 export function plainNumber(value) {
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return value.toFixed(digits).replace("-", "−");
 }
 
-/** Whether each layer's values can lie below zero. */
+/** Whether each layer's values can be negative. */
 export function signs(layers) {
   let signed = true; // of an image, after preprocessing
   return layers.map(({ kind }) => {
@@ -50,14 +46,14 @@ export class LayerMaps {
   }
 
   #row(layer, number, signed) {
-    if (SILENT.includes(layer.kind)) return null;
+    if (HIDDEN.includes(layer.kind)) return null;
     const [count, height, width] =
       layer.shape.length === 3
         ? layer.shape
         : [1, Math.ceil(layer.shape[0] / WIDE), Math.min(WIDE, layer.shape[0])];
     const element = document.createElement("div");
     element.className = "layer";
-    const told = document.createElement("div");
+    const about = document.createElement("div");
     const title = document.createElement("h4");
     title.textContent = layer.name;
     const does = document.createElement("p");
@@ -72,7 +68,7 @@ export class LayerMaps {
     bar.setAttribute("aria-hidden", "true");
     const [low, high] = [document.createElement("span"), document.createElement("span")];
     scale.append(low, bar, high);
-    told.append(title, does, scale);
+    about.append(title, does, scale);
     const maps = document.createElement("div");
     maps.className = "maps";
     maps.setAttribute("role", "group");
@@ -97,12 +93,12 @@ export class LayerMaps {
       const next = buttons.findIndex((button) => button.offsetTop > top);
       return next < 0 ? buttons.length : next;
     });
-    element.append(told, maps);
+    element.append(about, maps);
     const row = { element, layer, number, signed, count, width, height, colours, low, high, buttons };
     return row;
   }
 
-  /** Show what a run gave. */
+  /** Show the outputs of a run. */
   show(run) {
     this.run = run;
     for (const row of this.rows) {
@@ -126,12 +122,12 @@ export class LayerMaps {
     const part = values.subarray(map * row.width * row.height, (map + 1) * row.width * row.height);
     const canvas = this.dialog.querySelector("canvas");
     this.#paint(canvas, row, values, map);
-    const name = row.layer.shape.length === 3 ? `map ${map} of ${row.count}` : "its numbers in rows";
+    const name = row.layer.shape.length === 3 ? `map ${map} of ${row.count}` : "its values in rows";
     const title = `${row.layer.name}: ${name}`;
     this.dialog.querySelector("h3").textContent = title;
     canvas.setAttribute("aria-label", title);
     this.dialog.querySelector("p").textContent =
-      `${row.layer.shape.join("×")} numbers in this layer; here from ${plainNumber(Math.min(...part))} ` +
+      `${row.layer.shape.join("×")} values in this layer; here from ${plainNumber(Math.min(...part))} ` +
       `to ${plainNumber(Math.max(...part))}, the scale ends at ${plainNumber(row.bound)}.`;
     if (!this.dialog.open) this.dialog.showModal();
   }

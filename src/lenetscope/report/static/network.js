@@ -1,10 +1,9 @@
 /**
  * The forward pass of a chain of layers, in plain JavaScript.
  *
- * In: what `lenetscope.report.network.describe` wrote, and the numbers of one image, already
- * preprocessed. Out: what each layer puts out. Values lie as PyTorch lays them: channel by channel, row
- * by row. Sums are taken in double precision and kept in single, as close to PyTorch as its own
- * kernels are to each other.
+ * It runs what `lenetscope.report.network.describe` wrote. Values are in PyTorch's order: channel by
+ * channel, row by row. Sums are computed in double precision and stored in single, as close to PyTorch
+ * as its own kernels are to each other.
  */
 
 /** Decode base64 of little-endian float32, on any machine. */
@@ -17,7 +16,7 @@ export function decodeFloats(base64) {
   return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
 }
 
-/** Shares that add up to 1, from logits. */
+/** Probabilities from logits. */
 export function softmax(logits) {
   const top = Math.max(...logits);
   const powers = Array.from(logits, (value) => Math.exp(value - top));
@@ -30,9 +29,9 @@ export class Network {
   /** @param description as in the page's data: inputShape, layers, weights (and mean, std, classes) */
   constructor(description) {
     const { dtype, byteOrder, count, base64 } = description.weights;
-    if (dtype !== "float32" || byteOrder !== "little") throw new Error("weights of an unknown format");
+    if (dtype !== "float32" || byteOrder !== "little") throw new Error("the weights have an unknown format");
     this.weights = decodeFloats(base64);
-    if (this.weights.length !== count) throw new Error("weights are incomplete");
+    if (this.weights.length !== count) throw new Error("the weights are incomplete");
     this.inputShape = description.inputShape; // [C, H, W]
     this.layers = description.layers;
     this.mean = description.mean ?? [];
@@ -40,7 +39,7 @@ export class Network {
     this.classes = description.classes ?? [];
   }
 
-  /** From pixels 0 to 255, (C, H, W) in one array, to what the first layer sees. */
+  /** From pixels 0 to 255, (C, H, W) in one array, to the input of the first layer. */
   preprocess(pixels) {
     const area = this.inputShape[1] * this.inputShape[2];
     return Float32Array.from(pixels, (pixel, i) => {
@@ -65,7 +64,7 @@ export class Network {
     return { layers, logits: values };
   }
 
-  /** From pixels 0 to 255 to probabilities, one a class. */
+  /** From pixels 0 to 255 to the probability of each class. */
   predict(pixels) {
     return softmax(this.run(this.preprocess(pixels)).logits);
   }
@@ -184,7 +183,7 @@ const RUN = {
   BatchNorm2d: normalize,
   Linear: linear,
   Flatten: unchanged,
-  Dropout: unchanged, // drops units while training only
+  Dropout: unchanged, // drops units in training only
   Identity: unchanged,
   ReLU: (values) => values.map((value) => (value < 0 ? 0 : value)),
   Tanh: (values) => values.map(Math.tanh),

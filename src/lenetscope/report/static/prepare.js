@@ -1,16 +1,15 @@
 /**
- * From a drawing to an image as the network knows it.
+ * From a drawing, light on dark, to an image like those that the network was trained on.
  *
- * In: what was drawn, light on dark. Out: pixels 0 to 255, (C, H, W). MNIST's own preparation, as its
- * page tells it: the digit is scaled into a box of 20x20 with its sides in proportion, anti-aliased,
- * and put into 28x28 so that its centre of mass lies in the middle. For other sizes the box keeps its
- * share. Without that step the drawing is made smaller as it is.
+ * MNIST's own preparation, as its authors describe it: the digit is scaled into a box of 20x20 with its
+ * sides in proportion, anti-aliased, and put into 28x28 with its centre of mass in the middle. For other
+ * sizes the box is as large in proportion. Without that step the drawing is only made smaller.
  */
 
-const FAINT = 24; // below this a pixel is no ink
+const FAINT = 24; // of 255: fainter pixels do not count as ink
 
 /**
- * Make part of a picture smaller or larger; each new pixel is the mean of the area it covers.
+ * Make part of a picture smaller or larger; each new pixel is the mean of the area that it covers.
  * @param box {left, top, width, height} in pixels of the picture
  */
 export function resample(values, pictureWidth, box, width, height) {
@@ -66,7 +65,7 @@ export function centreOfMass(values, width, height) {
 
 /**
  * Prepare a drawing.
- * @param channels what was drawn, an array a channel, each pictureWidth x pictureHeight
+ * @param channels what was drawn: one array per channel, each pictureWidth x pictureHeight
  * @param shape [C, H, W] of the result
  * @param centred whether to scale and centre it
  * @returns {{pixels: Uint8ClampedArray, empty: boolean}}

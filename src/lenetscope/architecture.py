@@ -1,0 +1,399 @@
+"""`Architecture`: a model, its loss and its optimizer, to train, to look into and to compare.
+
+The interface is that of ``StepByStep`` in D. V. Godoy's book *Deep Learning with PyTorch Step-by-Step*,
+so that a program written for it runs with the import changed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lenetscope import rng
+from lenetscope.data import statistics
+from lenetscope.data.preprocess import Preprocess
+from lenetscope.data.splits import Splits
+from lenetscope.errors import DataError, UsageError
+from lenetscope.evaluation.outputs import main_output, predicted_classes, probabilities
+from lenetscope.evaluation.scores import Scores
+from lenetscope.files import write_bytes
+from lenetscope.observe import Layers, hook_gradients
+from lenetscope.recipe import Recipe
+from lenetscope.recorders import Array, Recorders, recorded
+from lenetscope.recording import DEFAULT_BUDGET
+from lenetscope.restore import eval_mode
+from lenetscope.runs import begin
+from lenetscope.runs.folder import Run
+from lenetscope.training import checkpoint, display, engine, lr_range, processes, schedules, tensorboard
+from lenetscope.training.callbacks import Callback
+from lenetscope.training.loop import fit
+from lenetscope.training.state import TrainState
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DEFAULT_SEED = 42
+"""Seed of `Architecture.train` where nothing else was asked for, as in StepByStep."""
+
+
+class Architecture:
+    """Train a model, see how good it is, and look inside it.
+
+    >>> model = torch.nn.Linear(2, 3)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> Architecture(model, torch.nn.CrossEntropyLoss(), optimizer).count_parameters()
+    9
+
+    Args:
+        model: any module; it is moved to the device.
+        loss_fn: of (outputs, labels), a mean over the batch.
+        optimizer: of the model's parameters.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        precision: of Lightning Fabric, such as ``"bf16-mixed"``, or ``"auto"`` for the fastest.
+        threads: to train with; 0 for one per core.
+        compile: whether TorchInductor compiles the model for training.
+        classes: names of the K classes; by default ``"0"``, ``"1"`` and so on.
+
+    Attributes:
+        model, loss_fn, optimizer, scheduler, device, train_loader, val_loader: may be assigned.
+        recipe, splits, image_shape, preprocess: None unless it came from a recipe.
+        clipping: called before each step of the optimizer; None for nothing.
+
+    Raises:
+        UsageError: if the device is not there, or cannot compute in the precision.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_fn: Callable[..., Tensor],
+        optimizer: Optimizer,
+        *,
+        device: str = "auto",
+        precision: str = "32-true",
+        threads: int = 0,
+        compile: bool = False,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self._precision, self._threads, self._compile = precision, threads, compile
+        self.fabric = engine.make_engine(device, precision)
+        self.state = TrainState(model, optimizer, is_main=self.fabric.is_global_zero)
+        self.model, self.loss_fn = model, loss_fn
+        self.classes = tuple(classes) if classes else None
+        self.train_loader: Any = None
+        self.val_loader: Any = None
+        self.test_loader: Any = None
+        self.recipe: Recipe | None = None
+        self.splits: Splits | None = None
+        self.image_shape: tuple[int, int, int] | None = None
+        self.preprocess: Preprocess | None = None
+        self.writer: Any = None
+        self.clipping: Any = None
+        self.is_batch_lr_scheduler = False
+        self._recorders = Recorders()
+        self._clip_handles: list[Any] = []
+
+    @classmethod
+    def from_recipe(
+        cls, recipe: str | Path | Recipe, *, data_dir: Path | None = None, **overrides: Any
+    ) -> Self:
+        """Build what a recipe (its name, TOML file or value) says, with some fields replaced."""
+        given = recipe.replace if isinstance(recipe, Recipe) else partial(Recipe.load, recipe)
+        return begin.from_recipe(cls, given(**overrides), data_dir)
+
+    @classmethod
+    def from_run(cls, run: str | Path | Run, *, device: str | None = None) -> Self:
+        """Open a run folder: its network with its weights, ready to predict and evaluate."""
+        return begin.from_run(cls, run, device)
+
+    @classmethod
+    def resume_run(cls, run: str | Path | Run, *, data_dir: Path | None = None) -> Self:
+        """Resume an unfinished run: `train` continues bit for bit as if never interrupted."""
+        return begin.resume_run(cls, run, data_dir)
+
+    def start_run(self, path: Path | None = None, *, data_dir: Path | None = None) -> Run:
+        """Make a run folder, by default ``runs/<recipe>-<n>``; give its `RunWriter` to `train`."""
+        return begin.start_run(self, path, data_dir)
+
+    def load_data(self, data_dir: Path | None = None) -> Splits:
+        """Read the data of the recipe, and make the loaders."""
+        return begin.load_data(self, data_dir)
+
+    def _set_model(self, model: nn.Module) -> None:
+        engine.place(self.fabric, model)
+        self.state.model = model
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        """Continue with another optimizer; the scheduler of the former is dropped."""
+        self.state.optimizer = optimizer
+        if self.scheduler is not None and self.scheduler.optimizer is not optimizer:
+            self.scheduler = None
+
+    def set_lr_scheduler(self, scheduler: Any) -> None:
+        """Set a scheduler of ``torch.optim.lr_scheduler``, which `step_schedule` steps, or None."""
+        if scheduler is not None and scheduler.optimizer is not self.optimizer:
+            raise UsageError("the scheduler was made for another optimizer than this one's.")
+        self.state.scheduler = scheduler
+        self.is_batch_lr_scheduler = isinstance(scheduler, schedules.STEPPED_EACH_BATCH)
+
+    def set_loaders(self, train_loader: Any, val_loader: Any = None) -> None:
+        """Set what to train on and, if any, what to validate on: loaders of (inputs, labels)."""
+        self.train_loader, self.val_loader = train_loader, val_loader
+
+    def to(self, device: str | torch.device) -> None:
+        """Move model and optimizer to another device."""
+        self.fabric = engine.make_engine(str(device), self._precision)
+        engine.place(self.fabric, self.model)
+        self.optimizer.load_state_dict(self.optimizer.state_dict())  # its moments follow
+
+    model = property(attrgetter("state.model"), _set_model, doc="A new one needs a new optimizer.")
+    optimizer = property(attrgetter("state.optimizer"), set_optimizer)
+    scheduler = property(attrgetter("state.scheduler"), set_lr_scheduler)
+    device = property(attrgetter("fabric.device"), to, doc="Where the model is.")
+    precision = property(attrgetter("fabric.strategy.precision.precision"), doc="Never ``auto``.")
+    total_epochs = property(attrgetter("state.epoch"), doc="Epochs done so far.")
+    history = property(attrgetter("state.history"), doc="One row per epoch, see `TrainState`.")
+    losses = property(lambda self: [row["train_loss"] for row in self.history], doc="Of training.")
+    val_losses = property(lambda self: [r["valid_loss"] for r in self.history], doc="Of validation.")
+    learning_rates = property(attrgetter("state.learning_rates"), doc="After each scheduler step.")
+
+    def set_clip_grad_value(self, clip_value: float) -> None:
+        """Bound each element of each gradient to ±``clip_value`` before each step."""
+        self._clip(clip_val=clip_value)
+
+    def set_clip_grad_norm(self, max_norm: float, norm_type: float = 2) -> None:
+        """Bound the norm of all gradients together to ``max_norm`` before each step."""
+        self._clip(max_norm=max_norm, norm_type=norm_type, error_if_nonfinite=False)
+
+    def _clip(self, **options: Any) -> None:
+        self.clipping = lambda: self.fabric.clip_gradients(self.model, self.optimizer, **options)
+
+    def set_clip_backprop(self, clip_value: float) -> None:
+        """Bound each gradient to ±``clip_value`` as soon as it is computed, by hooks."""
+        parameters = self.model.parameters()
+        self._clip_handles += hook_gradients(parameters, lambda g: g.clamp(-clip_value, clip_value))
+
+    def remove_clip(self) -> None:
+        """Stop clipping, in all three ways."""
+        self.clipping = None
+        while self._clip_handles:
+            self._clip_handles.pop().remove()
+
+    def set_seed(self, seed: int = DEFAULT_SEED) -> None:
+        """Seed Python, NumPy, torch and the training loader's generators; training begins there."""
+        rng.seed_everything(seed, self.train_loader)
+        self.state.begin_stream(seed)
+
+    def set_tensorboard(self, name: str, folder: str | Path = "runs") -> None:
+        """Write each epoch to TensorBoard, under ``folder/name_<date and time>``."""
+        self.writer = tensorboard.make_writer(name, folder)
+
+    def add_graph(self) -> None:
+        """Write the model's graph to TensorBoard, if there are a writer and a training loader."""
+        if self.writer and self.train_loader:
+            with rng.isolated(self.train_loader):
+                inputs, _ = next(iter(self.train_loader))
+            tensorboard.add_graph(self.writer, self.model, inputs.to(self.device))
+
+    def train(
+        self,
+        n_epochs: int | None = None,
+        seed: int = DEFAULT_SEED,
+        *,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = True,
+        checkpoint_steps: int = 0,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train for some more epochs; a second call continues where the first ended.
+
+        Args:
+            n_epochs: how many; by default as many as the recipe says.
+            seed: of the random streams. On a training that has begun, or that `set_seed` has seeded,
+                the default changes nothing, and another seed begins new streams.
+            callbacks: see `Callback`.
+            progress: show a bar on a terminal, and a line per epoch, on standard error.
+            checkpoint_steps: also call for a checkpoint each time so many steps are done.
+            stop: is called after each step; True ends the training.
+
+        Raises:
+            UsageError, DataError, TrainingError: see `fit`; also without loader or number of epochs.
+        """
+        n_epochs = self.recipe.epochs if n_epochs is None and self.recipe else n_epochs
+        if n_epochs is None or n_epochs < 0:
+            raise UsageError(f"n_epochs must be given and at least 0, not {n_epochs}.")
+        if self.train_loader is None:
+            raise UsageError("there is nothing to train on: call set_loaders first.")
+        if self.state.seed is None or seed not in (self.state.seed, DEFAULT_SEED):
+            self.state.begin_stream(seed)
+        own: list[Callback] = [display.ProgressDisplay()] if progress else []
+        own += [tensorboard.TensorBoardCallback(self.writer)] if self.writer else []
+        fit(
+            self.state,
+            self.train_loader,
+            self.val_loader,
+            epochs=self.state.epoch + n_epochs,
+            loss_fn=self.loss_fn,
+            fabric=self.fabric,
+            clip=self.clipping if callable(self.clipping) else None,
+            compile=self._compile,
+            threads=self._threads,
+            callbacks=[*own, *callbacks],
+            checkpoint_steps=checkpoint_steps,
+            stop=stop,
+        )
+
+    def lr_range_test(
+        self,
+        data_loader: Any,
+        end_lr: float,
+        num_iter: int = 100,
+        step_mode: str = "exp",
+        alpha: float = 0.05,
+        ax: "Axes | None" = None,
+    ) -> "tuple[dict[str, list[float]], Figure]":
+        """Return the rates and losses of `lr_range.lr_range_test`, and their figure."""
+        from lenetscope.questions.curves import plot_lr_range
+
+        tracking = lr_range.lr_range_test(
+            self.state, self.loss_fn, data_loader, self.fabric, end_lr, num_iter, step_mode, alpha
+        )
+        return tracking, plot_lr_range(tracking, step_mode, ax)
+
+    def save_checkpoint(self, filename: str | Path) -> None:
+        """Write the whole state: model, optimizer, scheduler, history, random streams."""
+        if self.state.is_main:
+            write_bytes(Path(filename), checkpoint.dumps(self.state))
+
+    def load_checkpoint(self, filename: str | Path) -> None:
+        """Restore what `save_checkpoint` wrote; `train` continues as if never interrupted."""
+        checkpoint.load_into(self.state, Path(filename))
+        self.model.train()
+
+    def predict(self, x: Any) -> Array:
+        """Return the outputs (N, K) for (N, …); a recipe's uint8 images are preprocessed first."""
+        outputs = main_output(self._run(self._inputs(x)))
+        if outputs is None:
+            raise UsageError("the model returns no tensor.")
+        return outputs.float().cpu().numpy()
+
+    def predict_proba(self, x: Any) -> Array:
+        """Return the probability of each class, (N, K), for a batch as `predict` takes it."""
+        found = probabilities(self._run(self._inputs(x)), self.loss_fn)
+        if found is None:
+            raise UsageError("the model is not a classifier of a known kind: no probabilities.")
+        return found.cpu().numpy()
+
+    def _inputs(self, x: Any) -> Tensor:
+        inputs = torch.as_tensor(x)
+        if self.image_shape and tuple(inputs.shape[1:]) != self.image_shape:
+            wanted = ", ".join(map(str, ("N", *self.image_shape)))
+            raise DataError(f"images must be ({wanted}), not {tuple(inputs.shape)}.")
+        if self.preprocess and inputs.dtype == torch.uint8:
+            inputs = self.preprocess(inputs)
+        return inputs.float()
+
+    def _run(self, inputs: Tensor) -> Any:
+        with eval_mode(self.model), torch.no_grad():
+            return engine.forward(self.fabric, self.model)(inputs.to(self.device))
+
+    def evaluate(self, loader: Iterable[Any] | None = None) -> Scores:
+        """Return the scores on a loader: by default the recipe's test images, else validation."""
+        if loader is None and self.test_loader is None and self.recipe is not None:
+            self.load_data()
+        given = [each for each in (loader, self.test_loader, self.val_loader) if each is not None]
+        if not given:
+            raise UsageError("there is nothing to evaluate on: give a loader.")
+        with rng.isolated():  # a DataLoader draws a number each time it starts
+            tally = processes.Processes(self.fabric).evaluate(self.model, given[0], self.loss_fn)
+        return Scores.from_tally(tally, self.classes)
+
+    def confusion_matrix(self, loader: Iterable[Any] | None = None) -> Array:
+        """Return counts (K, K) int64, rows true and columns predicted; ``loader`` as in `evaluate`."""
+        return self.evaluate(loader).confusion
+
+    def correct(self, x: Tensor, y: Tensor, threshold: float = 0.5) -> Tensor:
+        """Return (K, 2) for inputs and labels: per class the correct predictions and the samples.
+
+        A model with one output predicts 1 where the probability is above the threshold.
+        """
+        compared = predicted_classes(self._run(x), y.to(self.device), self.loss_fn, threshold)
+        if compared is None:
+            raise UsageError("the model is not a classifier of a known kind: nothing to count.")
+        predicted, true, classes = compared
+        hits = [
+            (int((predicted[true == k] == k).sum()), int((true == k).sum())) for k in range(classes)
+        ]
+        return torch.tensor(hits)
+
+    def plot_losses(self, **figure_options: Any) -> "Figure":
+        """Draw loss and accuracy of training and validation over the epochs."""
+        from lenetscope.questions.curves import plot_curves
+
+        return plot_curves(self.history, **figure_options)
+
+    def plot_confusion(self, loader: Iterable[Any] | None = None, **options: Any) -> "Figure":
+        """Draw the confusion matrix; ``loader`` as in `evaluate`."""
+        from lenetscope.questions.confusion import plot_confusion
+
+        scores = self.evaluate(loader)
+        return plot_confusion(scores.confusion, scores.classes, **options)
+
+    def visualize_filters(self, layer_name: str, **kwargs: Any) -> "Figure":
+        """Draw the filters of a convolution; ``cmap`` and the options of a figure may be given."""
+        from lenetscope.questions.filters import filters_of, plot_filters
+
+        return plot_filters(filters_of(self.model, layer_name), layer_name, **kwargs)
+
+    def visualize_outputs(
+        self, layers: str | Sequence[str], n_images: int = 10, y: Any = None, yhat: Any = None
+    ) -> "Figure":
+        """Draw the outputs of hooked layers for some images, titled with true and predicted labels."""
+        from lenetscope.questions.outputs import plot_outputs
+
+        return plot_outputs(self._recorders.outputs_of(layers, n_images), y, yhat)
+
+    def attach_hooks(
+        self, layers_to_hook: Layers, hook_fn: Any = None, *, max_bytes: int = DEFAULT_BUDGET
+    ) -> None:
+        """Record outputs of layers, see `find_layers`, in place of those hooked before.
+
+        Or call ``hook_fn`` with (layer, inputs, outputs). `Capture` says what ``max_bytes`` does.
+        """
+        self._recorders.attach(self.model, layers_to_hook, hook_fn, max_bytes)
+
+    def capture_gradients(self, layers_to_hook: Layers, *, max_bytes: int = DEFAULT_BUDGET) -> None:
+        """Record the gradients of layers' parameters at each backward pass, in `gradients`."""
+        self._recorders.capture("gradients", self.model, layers_to_hook, max_bytes)
+
+    def capture_parameters(self, layers_to_hook: Layers, *, max_bytes: int = DEFAULT_BUDGET) -> None:
+        """Record the parameters of layers at each forward pass, in `parameters`."""
+        self._recorders.capture("parameters", self.model, layers_to_hook, max_bytes)
+
+    def remove_hooks(self) -> None:
+        """Remove all hooks from the model; what they recorded stays."""
+        self._recorders.remove()
+
+    handles = recorded("handles", "What has hooks on it, by layer; each has ``remove()``.")
+    visualization = recorded("visualization", "Outputs of hooked layers: arrays (N, …), or None.")
+    gradients = recorded("gradients", "What was captured: [layer][parameter], a list of arrays.")
+    parameters = recorded("parameters", "What was captured: [layer][parameter], a list of arrays.")
+    _gradients, _parameters = gradients, parameters  # their names in StepByStep
+
+    def count_parameters(self) -> int:
+        """Return how many numbers the model learns."""
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+    loader_apply = staticmethod(statistics.loader_apply)
+    make_normalizer = staticmethod(statistics.make_normalizer)
+
+    @staticmethod
+    def statistics_per_channel(images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return (3, C) of images (N, C, H, W): N, summed means, summed standard deviations."""
+        return statistics.per_channel(images)

@@ -1,0 +1,54 @@
+"""``lenetscope predict``: the predictions of a run's network for pictures."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from lenetscope.cli import app
+from lenetscope.errors import LenetscopeError
+
+
+def predict(
+    run: app.RunFolder,
+    images: Annotated[list[Path], Parameter(negative="")],
+    /,
+    *,
+    device: app.Device = None,
+    as_json: app.Json = False,
+) -> None:
+    """Predict which digit each picture shows, with the network of a run.
+
+    Parameters
+    ----------
+    images
+        pictures of a digit that is light on dark, centred, with a margin, as in MNIST
+    """
+    from lenetscope.architecture import Architecture
+    from lenetscope.reading.decode import decode, fit_to
+
+    folder = app.open_run(run)
+    arch = Architecture.from_run(folder, device=device)
+    channels, height, width = folder.config()["image_shape"]
+    results: list[dict[str, Any]] = []
+    for path in images:
+        try:
+            pixels = fit_to(decode(path, channels), (height, width))
+        except LenetscopeError as error:
+            app.complain(error)
+            continue
+        if float(pixels.float().median()) > 127:
+            app.note(
+                f"{path}: the background is light; the network was trained on light digits on dark, "
+                "so the prediction means nothing."
+            )
+        p = dict(zip(arch.classes or (), arch.predict_proba(pixels[None])[0].tolist(), strict=True))
+        label = max(p, key=p.__getitem__)
+        results.append({"path": str(path), "label": label, "probability": p[label], "probabilities": p})
+    longest = max((len(r["path"]) for r in results), default=0)
+    lines = [f"{r['path']:{longest}}  {r['label']}  {100 * r['probability']:.1f} %" for r in results]
+    if results or as_json:
+        app.show(as_json, {"run": str(run), "predictions": results}, "\n".join(lines))
+    if len(results) < len(images):
+        sys.exit(1)

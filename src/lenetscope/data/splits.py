@@ -1,0 +1,67 @@
+"""From a data set to the images that are trained on, validated on and tested on.
+
+The training loop receives ``train`` and ``valid``, never ``test``.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lenetscope.data.dataset import LabelledImages, Rows
+from lenetscope.data.sources import DATASETS
+from lenetscope.data.sources.idx import MAP_ABOVE
+from lenetscope.errors import RecipeError
+from lenetscope.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The parts of a data set; without a holdout, ``valid`` is ``test``."""
+
+    train: LabelledImages
+    valid: LabelledImages
+    test: LabelledImages
+    classes: tuple[str, ...]
+    checksums: dict[str, str]
+
+
+def load(recipe: Recipe, data_dir: Path | None = None) -> Splits:
+    """Read the recipe's data set and split it; the recipe's seed determines what is held out.
+
+    Args:
+        recipe: names the data set and the number of training images to hold out.
+        data_dir: folder of the data; by default the user's cache, see `sources.mnist`.
+
+    Raises:
+        UsageError: if the data set is unknown.
+        RecipeError: if it has no more images than the holdout, or other channels than the recipe.
+        DataError: if a file is missing or corrupt.
+        StorageError: if MNIST cannot be unpacked.
+    """
+    raw = DATASETS.get(recipe.dataset)(data_dir)
+    channels, total, held_out = raw.train.images.shape[1], len(raw.train.labels), recipe.holdout
+    if len(recipe.mean) != channels:
+        raise RecipeError(
+            f"'mean' and 'std' must have {channels} number(s), one per channel of "
+            f"'{recipe.dataset}', not {len(recipe.mean)}."
+        )
+    if held_out >= total:
+        raise RecipeError(
+            f"'holdout' must be below {total}, the number of training images, not {held_out}."
+        )
+    train, valid = raw.train, raw.test
+    if held_out:
+        order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
+        train = _take(raw.train, order[held_out:].sort().values)
+        valid = _take(raw.train, order[:held_out].sort().values)
+    return Splits(train, valid, raw.test, raw.classes, raw.checksums)
+
+
+def _take(data: LabelledImages, index: Tensor) -> LabelledImages:
+    """Return some of the images: a copy, or a view where a copy may not fit into memory."""
+    images = data.images
+    if isinstance(images, Tensor) and images.numel() > MAP_ABOVE:
+        return LabelledImages(Rows(images, index), data.labels[index])
+    return LabelledImages(images[index], data.labels[index])

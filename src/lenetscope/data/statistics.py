@@ -1,0 +1,66 @@
+"""Statistics over all batches of a loader, and the normalisation that follows from them."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lenetscope.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
+
+
+def loader_apply(
+    loader: Iterable[Any], func: Callable[[Any, Any], Tensor], reduce: str | None = "sum"
+) -> Tensor:
+    """Call ``func(inputs, labels)`` for each batch; return the results stacked, summed or averaged.
+
+    Raises:
+        UsageError: if ``reduce`` is not ``"sum"``, ``"mean"`` or None.
+        DataError: if the loader has no batches.
+    """
+    if reduce not in ("sum", "mean", None):
+        raise UsageError(f"reduce must be 'sum', 'mean' or None, not '{reduce}'.")
+    results = [func(inputs, labels) for inputs, labels in loader]
+    if not results:
+        raise DataError("the loader has no batches.")
+    stacked = torch.stack(results)
+    if reduce == "sum":
+        return stacked.sum(dim=0)
+    return stacked.float().mean(dim=0) if reduce == "mean" else stacked
+
+
+def per_channel(images: Tensor) -> Tensor:
+    """Return (3, C): N, the sum of the images' means, and the sum of their standard deviations.
+
+    Args:
+        images: (N, C, H, W) float.
+    """
+    pixels = images.flatten(start_dim=2)  # (N, C, H * W)
+    count = torch.full((images.shape[1],), float(len(images)))
+    return torch.stack([count, pixels.mean(dim=2).sum(dim=0), pixels.std(dim=2).sum(dim=0)])
+
+
+def make_normalizer(loader: Iterable[Any]) -> "v2.Normalize":
+    """Return the transform that gives the pixels of each channel mean 0 and standard deviation 1.
+
+    The standard deviation is that of all pixels of all images together, not the mean of the images'.
+
+    Raises:
+        DataError: if the loader has no batches, or a channel has the same value in every pixel.
+    """
+    from torchvision.transforms import v2  # late: slow to import, and training does without
+
+    def sums(images: Tensor, _labels: Tensor) -> Tensor:
+        pixels = images.double().transpose(0, 1).flatten(start_dim=1)  # (C, N * H * W)
+        count = torch.full((len(pixels),), pixels.shape[1], dtype=torch.float64)
+        return torch.stack([count, pixels.sum(dim=1), pixels.square().sum(dim=1)])
+
+    count, total, squares = loader_apply(loader, sums)
+    mean = total / count
+    std = (squares / count - mean.square()).clamp(min=0).sqrt()
+    if not bool((std > 0).all()):
+        raise DataError("a channel has the same value in every pixel: it cannot be normalised.")
+    return v2.Normalize(mean=mean.tolist(), std=std.tolist())

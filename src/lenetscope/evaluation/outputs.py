@@ -1,0 +1,241 @@
+"""From a model's outputs to logits, classes and probabilities, and the labels they are compared with.
+
+Three shapes of outputs are understood: logits (N, K), one logit per sample (N,) or (N, 1) with
+`BCEWithLogitsLoss`, and one probability per sample with `BCELoss`. Anything else is a regression.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from lenetscope.errors import DataError, UsageError
+from lenetscope.observe import BATCH_SIZE, batches
+from lenetscope.progress import Progress, no_progress
+from lenetscope.restore import restored
+
+Array = npt.NDArray[Any]
+Values = Tensor | Array
+Target = int | Tensor | None
+"""A class that is asked about: see `chosen_classes`."""
+
+
+def main_output(outputs: Any) -> Tensor | None:
+    """Return the tensor to evaluate: ``outputs`` itself, its ``logits``, or its first element.
+
+    Networks with auxiliary classifiers, such as Inception, return several in training mode; others
+    return a dictionary, of which ``"logits"`` is taken, or the only tensor that there is.
+    """
+    if isinstance(outputs, Tensor):
+        return outputs
+    if isinstance(outputs, dict):
+        tensors = [value for value in outputs.values() if isinstance(value, Tensor)]
+        only = tensors[0] if len(tensors) == 1 else None
+        return outputs["logits"] if isinstance(outputs.get("logits"), Tensor) else only
+    if isinstance(getattr(outputs, "logits", None), Tensor):
+        return outputs.logits  # type: ignore[no-any-return]
+    if isinstance(outputs, (tuple, list)) and outputs and isinstance(outputs[0], Tensor):
+        return outputs[0]
+    return None
+
+
+def is_binary(loss_fn: Any) -> bool:
+    """Tell whether the loss is for one output per sample, the likelihood of class 1."""
+    return isinstance(loss_fn, (nn.BCEWithLogitsLoss, nn.BCELoss))
+
+
+def predicted_classes(
+    outputs: Any, labels: Any, loss_fn: Any, threshold: float = 0.5
+) -> tuple[Tensor, Tensor, int] | None:
+    """Compare outputs with labels, as classes.
+
+    Args:
+        outputs: of the model: logits (N, K), or (N,) or (N, 1) for a binary loss.
+        labels: (N,) integers, or 0 and 1 of the outputs' shape for a binary loss.
+        loss_fn: decides which of the two it is.
+        threshold: probability above which a binary model predicts class 1.
+
+    Returns:
+        Predicted classes (N,) int64, true classes (N,) int64 and K; None if these are not outputs and
+        labels of a classification.
+    """
+    values = main_output(outputs)
+    if values is None or not isinstance(labels, Tensor):
+        return None
+    if is_binary(loss_fn):
+        if values.numel() != len(values) or labels.numel() != len(values):
+            return None
+        one = values if isinstance(loss_fn, nn.BCELoss) else torch.sigmoid(values.float())
+        return (one.flatten() > threshold).long(), labels.flatten().long(), 2
+    if values.ndim != 2 or labels.ndim != 1 or labels.is_floating_point():
+        return None
+    if values.shape[1] < 2:
+        return None
+    return values.argmax(dim=1), labels.long(), values.shape[1]
+
+
+def probabilities(outputs: Any, loss_fn: Any) -> Tensor | None:
+    """Return the probability of each class, (N, K) float32, or None for a regression."""
+    values = main_output(outputs)
+    if values is None:
+        return None
+    if is_binary(loss_fn):
+        one = values.float() if isinstance(loss_fn, nn.BCELoss) else torch.sigmoid(values.float())
+        return torch.stack([1 - one.flatten(), one.flatten()], dim=1)  # (N, 2)
+    if values.ndim != 2 or values.shape[1] < 2:
+        return None
+    if isinstance(loss_fn, nn.NLLLoss):
+        return values.float().exp()
+    return values.float().softmax(dim=1)
+
+
+def label_error(outputs: Any, labels: Tensor, error: IndexError) -> Exception:
+    """Name the labels that are out of range, if that is what a loss complains about.
+
+    Returns:
+        A `DataError`, or ``error`` itself if it has another cause.
+    """
+    values = main_output(outputs)
+    if values is None or labels.is_floating_point() or values.ndim < 2:
+        return error
+    try:
+        require_labels(labels.flatten(), labels.numel(), values.shape[1])
+    except DataError as out_of_range:
+        return out_of_range
+    return error
+
+
+def require_logits(outputs: Any) -> Tensor:
+    """Return the logits (N, K) among a model's outputs.
+
+    Raises:
+        UsageError: if there are none, or of fewer than two classes.
+    """
+    logits = main_output(outputs)
+    if logits is None or logits.ndim != 2 or logits.shape[1] < 2:
+        what = "no tensor" if logits is None else f"a tensor {tuple(logits.shape)}"
+        raise UsageError(
+            f"the model returns {what}, not logits (N, K) of two classes or more. Wrap it in a module "
+            "that does; for one logit z per sample, (0, z)."
+        )
+    return logits
+
+
+def require_labels(labels: Any, count: int, classes: int | None = None) -> Tensor:
+    """Return labels as (N,) int64 on the CPU.
+
+    Args:
+        labels: one per image.
+        count: N.
+        classes: K, if labels must be 0 to K - 1.
+
+    Raises:
+        DataError: if they are not N integers, or one is out of range.
+    """
+    given = torch.as_tensor(labels).detach().cpu()
+    whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
+    if given.shape != (count,) or not whole or not count:
+        raise DataError(
+            f"labels must be integers ({count},), one per image, not {given.dtype} "
+            f"{tuple(given.shape)}."
+        )
+    low, high = int(given.min()), int(given.max())
+    if classes is not None and (low < 0 or high >= classes):
+        raise DataError(
+            f"a label is out of range: labels go from {low} to {high}, and the network has outputs for "
+            f"0 to {classes - 1}."
+        )
+    return given.long()
+
+
+def chosen_classes(logits: Tensor, target: Target) -> Tensor:
+    """Return the class that is asked about for each image, (N,) int64 on the CPU.
+
+    Args:
+        logits: (N, K).
+        target: None for the predicted class, an int for all images, or (N,) integers.
+
+    Raises:
+        DataError: if there are not N integers from 0 to K - 1.
+    """
+    if target is None:
+        return logits.argmax(dim=1).cpu()
+    given = torch.as_tensor(target)
+    given = given.expand(len(logits)) if given.ndim == 0 else given
+    return require_labels(given, *logits.shape).clone()
+
+
+def require_rows(what: str, given: Values, labels: Values) -> tuple[Array, Array]:
+    """Return numbers (N, K) as float64 and labels (N,) as int64 arrays.
+
+    Args:
+        what: ``"logits"`` or ``"probabilities"``, for messages.
+        given: (N, K) with N of at least 1 and K of at least 2.
+        labels: (N,), from 0 to K - 1.
+
+    Raises:
+        DataError: if they are not as described, or not finite.
+    """
+    values = torch.as_tensor(given).detach().cpu().double().numpy()
+    if values.ndim != 2 or values.shape[1] < 2 or not len(values):
+        raise DataError(
+            f"{what} must be (N, K) of at least one image and two classes, not {values.shape}. For a "
+            "model of one output, evaluation.probabilities returns two columns."
+        )
+    true = require_labels(labels, *values.shape).numpy()
+    if not np.isfinite(values).all():
+        raise DataError(f"{what} must be finite: some are infinite or NaN.")
+    return values, true
+
+
+def require_probabilities(probabilities: Values, labels: Values) -> tuple[Array, Array]:
+    """Return probabilities (N, K) as float64 and labels (N,) as int64 arrays.
+
+    Raises:
+        DataError: if these are not probabilities of at least two classes, or not labels for them.
+    """
+    values, true = require_rows("probabilities", probabilities, labels)
+    sums = values.sum(axis=1)
+    if values.min() < 0 or values.max() > 1 + 1e-6 or np.abs(sums - 1).max() > 0.01:
+        raise DataError(
+            f"these are not probabilities: they go from {values.min():.3g} to {values.max():.3g}, and "
+            f"rows add up to {sums.min():.3g} to {sums.max():.3g}. For logits, give logits.softmax(1)."
+        )
+    return values, true
+
+
+def model_outputs(
+    model: nn.Module,
+    images: Tensor,
+    batch_size: int = BATCH_SIZE,
+    *,
+    progress: Progress = no_progress,
+) -> Tensor:
+    """Return what a model returns for many images, in evaluation mode and without gradients.
+
+    Args:
+        model: of one input.
+        images: (N, …), as the model takes them, on any device.
+        batch_size: images per batch.
+        progress: is handed the batches.
+
+    Returns:
+        (N, K) float32 on the CPU: logits, as a rule.
+
+    Raises:
+        DataError, UsageError: see `observe.require_images`; also if the model returns no tensor.
+    """
+    parts = []
+    with restored(model), torch.no_grad():  # dropout written as a function may draw in any mode
+        model.eval()
+        for batch in batches(model, images, batch_size, progress):
+            outputs = main_output(model(batch))
+            if outputs is None:
+                raise UsageError(
+                    "the model returns no tensor, nor anything with one called 'logits': there is "
+                    "nothing to evaluate."
+                )
+            parts.append(outputs.float().cpu())
+    return torch.cat(parts)

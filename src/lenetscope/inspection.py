@@ -1,0 +1,351 @@
+"""A run under inspection, and what several questions need of it, each computed once, when needed.
+
+The command line, the report and notebooks ask their questions of an `Inspection`: its network, its
+test images, what the network returns for them, the features that its last layer decides by.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from lenetscope.architecture import Architecture
+from lenetscope.data.dataset import LabelledImages
+from lenetscope.data.splits import Splits
+from lenetscope.errors import LayerError, RunError, unknown
+from lenetscope.evaluation.mistakes import Mistake, find_mistakes
+from lenetscope.evaluation.outputs import probabilities
+from lenetscope.evaluation.scores import Scores
+from lenetscope.layers import LayerRow, summarize
+from lenetscope.observe import BATCH_SIZE, batches, find_layers
+from lenetscope.plots import style
+from lenetscope.progress import Progress, no_progress
+from lenetscope.questions import QUESTIONS
+from lenetscope.recording import capture
+from lenetscope.runs.folder import Run
+from lenetscope.selection import Embedded, Selection, examples_of, images_to_embed
+from lenetscope.table import Table
+
+NEAREST = 5
+"""Training images that are looked up for each mistake."""
+FEATURE_BYTES = 2 * 2**30
+"""What the features of all training images may take: 2 GiB."""
+
+
+class Inspection:
+    """A run, ready to be asked.
+
+    Args:
+        run: the folder.
+        arch: its network, see `Architecture.from_run`.
+        data_dir: where the data is; by default where it was when the run was trained.
+        progress: shows the progress of long computations.
+
+    Attributes:
+        run, arch, progress: as given.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        arch: Architecture,
+        data_dir: Path | None = None,
+        progress: Progress = no_progress,
+    ) -> None:
+        self.run, self.arch, self.progress = run, arch, progress
+        self._data_dir = data_dir
+
+    @classmethod
+    def open(
+        cls,
+        run: str | Path | Run,
+        *,
+        device: str | None = None,
+        data_dir: Path | None = None,
+        progress: Progress = no_progress,
+    ) -> Self:
+        """Open a run folder.
+
+        Args:
+            run: the folder.
+            device: where to compute; by default as the run's recipe says.
+            data_dir: where the data is; by default where it was when the run was trained.
+            progress: shows the progress of long computations.
+
+        Raises:
+            RunError: if there is no such run, or it has no weights yet.
+            CheckpointError: if its weights are those of another network.
+        """
+        folder = run if isinstance(run, Run) else Run.open(Path(run))
+        return cls(folder, Architecture.from_run(folder, device=device), data_dir, progress)
+
+    def draw(
+        self,
+        what: str | Sequence[str] | None = None,
+        selection: Selection | None = None,
+        *,
+        out: Path | None = None,
+        format: str = "png",
+        tracker: Callable[[str], Progress] = lambda _name: no_progress,
+    ) -> list[Path]:
+        """Answer questions with figures, written to files.
+
+        Args:
+            what: names of questions, see `QUESTIONS`, or ``"all"``; by default the quick ones, of those
+                only what is about layers if layers were selected.
+            selection: of images and layers; by default the first test images and all layers.
+            out: folder; by default ``figures`` in the run's folder.
+            format: ``"png"`` or ``"svg"``.
+            tracker: given the name of a question, returns what shows its progress.
+
+        Returns:
+            The files written.
+
+        Raises:
+            UsageError: if a question is unknown; nothing is drawn then.
+            LayerError: if a layer is unknown, or cannot answer.
+            RunError: if the run has not kept what a question needs.
+            StorageError: if a file cannot be written.
+        """
+        selection = selection or Selection.of(self)
+        asked = [what] if isinstance(what, str) else list(dict.fromkeys(what or []))
+        names = QUESTIONS.names() if "all" in asked else asked
+        questions = {name: QUESTIONS.get(name) for name in names or QUESTIONS.names()}
+        if not names:
+            questions = {
+                name: question
+                for name, question in questions.items()
+                if question.default and (question.of_layers or not selection.layers)
+            }
+        folder = out or self.run.figures
+        written = []
+        for name, question in questions.items():
+            self.progress = tracker(name)
+            for file, figure in question.figures(self, selection):
+                written.append(style.save(figure, folder / f"{file}.{format}"))
+        return written
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, as trained."""
+        model: nn.Module = self.arch.model
+        return model
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the K classes."""
+        assert self.arch.classes is not None
+        return self.arch.classes
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        assert self.arch.image_shape is not None
+        return self.arch.image_shape
+
+    @cached_property
+    def layers(self) -> Table[LayerRow]:
+        """The layers in the order in which they run."""
+        return summarize(self.model, self.image_shape)
+
+    @cached_property
+    def convolutions(self) -> list[str]:
+        """Names of the two-dimensional convolutions, each once, in the order in which they run."""
+        modules = find_layers(self.model)
+        ran = dict.fromkeys(row.name for row in self.layers)
+        return [name for name in ran if isinstance(modules[name], nn.Conv2d)]
+
+    @cached_property
+    def last_maps(self) -> str | None:
+        """Name of the last layer that returns maps of more than one pixel; None without any.
+
+        Layers that run several times in a pass are left out.
+        """
+        names = [row.name for row in self.layers]
+        maps = [
+            row.name
+            for row in self.layers
+            if len(row.shape) == 3 and max(row.shape[1:]) > 1 and names.count(row.name) == 1
+        ]
+        return maps[-1] if maps else None
+
+    @cached_property
+    def last_layer(self) -> str:
+        """Name of the last layer with parameters; its inputs are the features that it decides by.
+
+        Raises:
+            LayerError: if no layer has parameters.
+        """
+        learning = [row.name for row in self.layers if row.parameters]
+        if not learning:
+            raise LayerError("no layer of this network has parameters.")
+        return learning[-1]
+
+    @cached_property
+    def penultimate(self) -> str:
+        """Name, and call, of the layer that runs just before the last one with parameters.
+
+        Raises:
+            LayerError: if there is none.
+        """
+        names = [row.name for row in self.layers]
+        place = names.index(self.last_layer) - 1
+        if place < 0:
+            raise LayerError("this network has a single layer with parameters, and none before it.")
+        call = names[:place].count(names[place])
+        return f"{names[place]}:{call}" if call else names[place]
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The data that the run was trained on.
+
+        Raises:
+            DataError: if it is missing.
+            RunError: if it has changed since.
+        """
+        splits = self.arch.load_data(self._data_dir or self.run.data_dir())
+        self.run.require_same_data(splits)
+        return splits
+
+    @property
+    def pixels(self) -> Tensor:
+        """The test images (N, C, H, W) uint8."""
+        return self.splits.test.images[:]
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels of the test images, (N,) int64."""
+        return self.splits.test.labels
+
+    @property
+    def train_pixels(self) -> Tensor:
+        """The training images (M, C, H, W) uint8, all in memory."""
+        return self.splits.train.images[:]
+
+    @property
+    def train_labels(self) -> Tensor:
+        """The labels of the training images, (M,) int64."""
+        return self.splits.train.labels
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The test images as the network takes them, (N, C, H, W)."""
+        return self.prepared(self.pixels)
+
+    def prepared(self, pixels: Tensor) -> Tensor:
+        """Preprocess uint8 images (N, C, H, W) as the recipe says, in the model's number format."""
+        assert self.arch.preprocess is not None
+        dtype = next((p.dtype for p in self.model.parameters()), torch.float32)
+        return self.arch.preprocess(pixels).to(dtype)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """What the network returns for the test images, (N, K) float32, as `evaluate` computes it."""
+        return self.logits_of(self.splits.test)
+
+    def logits_of(self, data: LabelledImages) -> Tensor:
+        """Return what the network returns for images of the run's data, (N, K) float32."""
+        parts = [
+            torch.from_numpy(self.arch.predict(data.images[start : start + BATCH_SIZE]))
+            for start in self.progress(range(0, len(data.labels), BATCH_SIZE))
+        ]
+        return torch.cat(parts)  # (N, K)
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Of each class for each test image, (N, K) float32."""
+        found = probabilities(self.logits, self.arch.loss_fn)
+        assert found is not None
+        return found
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """The predicted class of each test image, (N,) int64."""
+        return self.logits.argmax(dim=1)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """How the network does on the test images, counted anew."""
+        self.splits  # noqa: B018  # compares the data with the run's
+        return self.arch.evaluate()
+
+    @cached_property
+    def mistakes(self) -> Table[Mistake]:
+        """Every mistake on the test images, the worst first, with the nearest training images."""
+        return find_mistakes(
+            self.probabilities,
+            self.labels,
+            features=self.features,
+            train_features=self.train_features,
+            train_labels=self.train_labels,
+            k=min(NEAREST, len(self.train_labels)),
+        )
+
+    @cached_property
+    def features(self) -> Tensor:
+        """The inputs of the last layer for each test image, (N, D) float32."""
+        return self._features(self.splits.test)
+
+    @cached_property
+    def train_features(self) -> Tensor:
+        """The inputs of the last layer for each training image, (M, D) float32."""
+        return self._features(self.splits.train)
+
+    def _features(self, data: LabelledImages) -> Tensor:
+        starts = range(0, len(data.labels), BATCH_SIZE)
+        recorder = capture(self.model, self.last_layer, what="inputs", max_bytes=FEATURE_BYTES)
+        with recorder as seen, torch.no_grad():
+            self.model.eval()
+            for start in self.progress(starts):
+                images = self.prepared(data.images[start : start + BATCH_SIZE])
+                for batch in batches(self.model, images):
+                    self.model(batch)
+        return seen[self.last_layer].flatten(1).float()
+
+    @cached_property
+    def examples(self) -> list[int]:
+        """The first test image of each class, up to twelve, correctly classified where there is one."""
+        return examples_of(self.labels, self.predicted, len(self.classes))
+
+    @cached_property
+    def embedded(self) -> Embedded:
+        """The test images that a page embeds: examples, mistakes, then correct ones of each class."""
+        return images_to_embed(self.labels, self.predicted, self.image_shape, self.examples)
+
+    @property
+    def snapshot_epochs(self) -> list[int]:
+        """The epochs whose weights the run has kept; 0 is before training.
+
+        Raises:
+            RunError: if the run has kept none.
+        """
+        epochs = self.run.snapshot_epochs()
+        if not epochs:
+            raise RunError(
+                f"{self.run.path} has kept no snapshots of its epochs; train it again to keep them."
+            )
+        return epochs
+
+    def model_at(self, epoch: int) -> nn.Module:
+        """Return the network as it was after an epoch, in evaluation mode.
+
+        Raises:
+            RunError: if the run has not kept it.
+        """
+        return self.run.load_model(epoch).to(self.arch.device).eval()
+
+    def selected_convolutions(self, selection: Selection) -> list[str]:
+        """Return the convolutions among the selected layers; all of them if none were selected.
+
+        Raises:
+            LayerError: if layers were selected and none is a convolution.
+        """
+        if not selection.layers:
+            return self.convolutions
+        found = [name for name in selection.layers if name in self.convolutions]
+        if not found:
+            raise LayerError(unknown("convolution", selection.layers[0], self.convolutions))
+        return found

@@ -1,0 +1,73 @@
+"""Questions about a network and its run: one question, one file.
+
+The file holds the answer (a function that computes a frozen dataclass or a `Table`), its figure, its
+part of the report and, at its end, its registration in `QUESTIONS`. The file's name is the question's
+name: ``top_patches.py`` is ``lenetscope inspect --what top-patches``. The command line and the report
+walk the registry, so that a new file is all that a new question needs.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lenetscope.registry import Registry
+
+if TYPE_CHECKING:  # late, so that names can be listed without torch
+    from matplotlib.figure import Figure
+
+    from lenetscope.inspection import Inspection
+    from lenetscope.selection import Selection
+
+Chapter = Literal["scores", "errors", "inside", "training"]
+"""Of the report: how good it is, where it fails, what it looks at, how it learned."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A question's part of the report.
+
+    Attributes:
+        html: what stands under the question's heading.
+        data: plain values that the page's scripts find under the question's name.
+    """
+
+    html: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question that can be asked about a run.
+
+    Attributes:
+        summary: what it asks, in one line.
+        figures: yields names of files and figures, for ``lenetscope inspect``.
+        part: returns the part of the report; where it raises a `LenetscopeError`, the page gives the
+            reason in its place. None if the report does not ask.
+        chapter: of the report.
+        heading: in the report.
+        place: where in the chapter; the lowest stands first.
+        default: whether ``lenetscope inspect`` asks it when nothing else is said.
+        of_layers: whether it is about layers, and asked by default when layers are chosen.
+    """
+
+    summary: str
+    figures: "Callable[[Inspection, Selection], Iterable[tuple[str, Figure]]]"
+    part: "Callable[[Inspection], Part] | None" = None
+    chapter: Chapter = "inside"
+    heading: str = ""
+    place: int = 100
+    default: bool = False
+    of_layers: bool = False
+
+
+QUESTIONS: Registry[Question] = Registry("question", __name__)
+
+
+def numbered(name: str, page: int) -> str:
+    """Return the name of a page's file: the first has no number.
+
+    >>> numbered("filters-conv2", 0), numbered("filters-conv2", 1)
+    ('filters-conv2', 'filters-conv2-2')
+    """
+    return f"{name}-{page + 1}" if page else name

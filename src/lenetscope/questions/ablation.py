@@ -1,0 +1,348 @@
+"""Ablation: the errors a network makes when one of its units is switched off.
+
+After A. Morcos et al., "On the importance of single directions for generalization",
+arXiv:1803.06959, 2018. In one pass a batch is repeated behind the layer, once per unit, each copy
+without that unit; what comes before the layer runs once for all of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lenetscope.errors import DataError, LayerError
+from lenetscope.evaluation.outputs import require_labels, require_logits
+from lenetscope.observe import (
+    BATCH_SIZE,
+    Call,
+    Layers,
+    batches,
+    find_layer,
+    find_layers,
+    layer_outputs,
+    observe,
+    require_one_of,
+    require_units,
+)
+from lenetscope.plots import html, style
+from lenetscope.progress import Progress, no_progress
+from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.questions.filters import CONVOLUTIONS
+from lenetscope.table import Table, column
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lenetscope.inspection import Inspection
+    from lenetscope.selection import Selection
+
+Fill = Literal["zero", "mean"]
+
+COPIES = 10
+"""Units that are switched off in one pass: what comes before the layer costs a tenth then."""
+SHOWN = 32
+"""Units that are drawn at most: those with the most errors."""
+PAGE_IMAGES, PAGE_UNITS, PAGE_CLASSES = 1000, 128, 12
+"""Test images that the report counts on; units and classes beyond which it leaves the figure out."""
+
+
+@dataclass(frozen=True)
+class AblationRow:
+    """The network without one unit.
+
+    Attributes:
+        layer: name, and call.
+        unit: number of the channel or element.
+        errors: that the network makes without it.
+        added: how many more these are than with all units; negative if there are fewer.
+        accuracy_drop: the same as a fraction of all images.
+        worst_class: class that gains the most errors; None if no class gains any.
+        worst_added: errors added to this class, as a fraction of its images.
+    """
+
+    layer: str = column()
+    unit: int = column("d")
+    errors: int = column(",d")
+    added: int = column("+,d", "errors added")
+    accuracy_drop: float = column("+.2%", "accuracy lost")
+    worst_class: int | None = column("d", "worst class")
+    worst_added: float = column("+.1%", "of its images")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Errors without each unit.
+
+    Attributes:
+        fill: what replaced a unit's output.
+        rows: one per unit, most errors first; in the order of layers and units where equal.
+        errors: by layer, (units, K) int64, errors of each true class without the unit.
+        baseline: (K,) int64, errors of each class with all units.
+        totals: (K,) int64, images of each class.
+    """
+
+    fill: Fill
+    rows: Table[AblationRow]
+    errors: dict[str, Tensor]
+    baseline: Tensor
+    totals: Tensor
+
+    def added(self, layer: str) -> Tensor:
+        """Return errors added as a fraction of each class's images, (units, K); NaN without images."""
+        return (self.errors[layer] - self.baseline) / self.totals
+
+    def __str__(self) -> str:
+        return str(self.rows)
+
+    def _repr_html_(self) -> str:
+        return self.rows._repr_html_()
+
+
+def ablate(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    layers: Layers = None,
+    *,
+    fill: Fill = "zero",
+    batch_size: int = BATCH_SIZE,
+    progress: Progress = no_progress,
+) -> Ablation:
+    """Switch off each unit of some layers, one at a time, and count errors.
+
+    Args:
+        model: of one input, that returns logits (N, K); it is as before when this returns or raises.
+        images: (N, …), as the model takes them, on any device.
+        labels: (N,) int64.
+        layers: exact names, or ``name:1`` for the second call of a layer that runs several times; None
+            for all convolutions.
+        fill: what replaces the output of a unit: ``"zero"``, or ``"mean"``, its mean over the images,
+            place by place. A unit that is zero most of the time loses little by zero; one that is
+            constant loses nothing by its mean.
+        batch_size: images per batch, repetitions included.
+        progress: is handed the layers and batches.
+
+    Raises:
+        LayerError: if there is no such layer, no convolution, or no units in it.
+        DataError: if labels do not fit the images or the classes.
+        UsageError: if the model does not return logits (N, K), or ``fill`` is neither of the two.
+    """
+    require_one_of("fill", fill, get_args(Fill))
+    if layers is None:
+        shared: dict[nn.Module, str] = {}  # by one of its names
+        for name, layer in find_layers(model).items():
+            shared.setdefault(layer, name)
+        layers = [name for layer, name in shared.items() if isinstance(layer, CONVOLUTIONS)]
+    names = [layers] if isinstance(layers, str) else layers
+    keys = list(dict.fromkeys(find_layer(model, name)[0] for name in names))
+    if not keys:
+        raise LayerError("the model has no convolution: name the layers whose units are switched off.")
+    seen = images if fill == "mean" else images[:1]
+    off = {key: _mean_output(model, seen, key, batch_size) for key in keys}
+    if fill == "zero":
+        off = {key: torch.zeros_like(mean) for key, mean in off.items()}
+    some = images[: max(1, batch_size // COPIES)]
+    classes = _logits(model, some, keys[0], torch.tensor([-1]), off[keys[0]]).shape[2]
+    true = require_labels(labels, len(images), classes)
+    copies = {key: _copies(model, some, key, off[key]) for key in keys}
+    sizes = {key: max(1, batch_size // copies[key]) for key in keys}
+    errors: dict[str, Tensor] = {}
+    for key, first in progress([(k, start) for k in keys for start in range(0, len(images), sizes[k])]):
+        batch, expected = (values[first : first + sizes[key]] for values in (images, true))
+        wrong = [
+            _logits(model, batch, key, units, off[key]).argmax(dim=2).cpu() != expected
+            for units in torch.split(torch.arange(-1, len(off[key])), copies[key])
+        ]  # -1 is the network with all units
+        counts = torch.cat(wrong).long() @ nn.functional.one_hot(expected, classes)
+        errors[key] = errors.get(key, 0) + counts  # (1 + units, K)
+    baseline = errors[keys[0]][0]
+    totals = true.bincount(minlength=classes)
+    without = {key: counts[1:] for key, counts in errors.items()}
+    rows = [row for key, counts in without.items() for row in _rows(key, counts, baseline, totals)]
+    rows.sort(key=lambda row: -row.errors)
+    return Ablation(fill, Table(rows), without, baseline, totals)
+
+
+def _mean_output(model: nn.Module, images: Tensor, key: str, batch_size: int) -> Tensor:
+    """Return the mean output of a layer over the images, (units, …)."""
+    sums: list[Tensor] = []
+
+    def add(call: Call) -> None:
+        if call.key == key:
+            total = require_units(call).double().sum(dim=0)
+            sums[:] = [sums[0] + total if sums else total]
+
+    layer_outputs(model, images, [key], add, batch_size=batch_size)
+    return sums[0] / len(images)
+
+
+def _copies(model: nn.Module, images: Tensor, key: str, off: Tensor) -> int:
+    """Return how often a batch can be repeated behind a layer: once if that changes the logits.
+
+    It does where later layers need the batch as it was, as behind a shortcut around the layer, or
+    where they mix its images.
+    """
+    units = torch.arange(-1, len(off))[:COPIES]
+    alone = torch.cat([_logits(model, images, key, unit, off) for unit in torch.split(units, 1)])
+    try:
+        together = _logits(model, images, key, units, off)
+    except Exception:  # noqa: BLE001  # whatever it is, it is due to the repetition
+        return 1
+    # sums are rounded otherwise in a larger batch, by less than a thousandth
+    bound = 1e-3 * alone.abs().max()
+    same = together.shape == alone.shape and (together - alone).abs().max() <= bound
+    return COPIES if same else 1
+
+
+def _logits(model: nn.Module, images: Tensor, key: str, units: Tensor, off: Tensor) -> Tensor:
+    """Return the logits (units, n, K) without each of some units; of unit -1, with all of them."""
+
+    def switch_off(call: Call) -> Any:
+        if call.key != key:
+            return None
+        changed = torch.cat([call.tensor] * len(units))  # (units * n, units of the layer, …)
+        for copy, unit in zip(changed.chunk(len(units)), units.tolist(), strict=True):
+            if unit >= 0:
+                copy[:, unit] = off[unit].to(copy.dtype)
+        if isinstance(call.outputs, Tensor):
+            return changed
+        return type(call.outputs)([changed, *call.outputs[1:]])
+
+    (batch,) = batches(model, images, len(images))
+    with observe(model, [key], switch_off, mode="eval"), torch.no_grad():
+        logits = require_logits(model(batch))
+    return logits.reshape(len(units), -1, logits.shape[1])
+
+
+def _rows(layer: str, errors: Tensor, before: Tensor, totals: Tensor) -> list[AblationRow]:
+    images, made = int(totals.sum()), int(before.sum())
+    fractions = (errors - before) / totals.clamp(min=1)  # (units, K)
+    rows = []
+    for unit, (count, added) in enumerate(zip(errors.sum(dim=1).tolist(), fractions, strict=True)):
+        worst = int(added.argmax())
+        rows.append(
+            AblationRow(
+                layer=layer,
+                unit=unit,
+                errors=count,
+                added=count - made,
+                accuracy_drop=(count - made) / images,
+                worst_class=worst if added[worst] > 0 else None,
+                worst_added=max(float(added[worst]), 0.0),
+            )
+        )
+    return rows
+
+
+def plot_ablation(
+    found: Ablation, layer: str, classes: Sequence[str], **figure_options: Any
+) -> "Figure":
+    """Draw the errors added without each unit, most first, and the classes that they were added to.
+
+    Args:
+        found: the answer of `ablate`.
+        layer: whose units are drawn.
+        classes: K names.
+        figure_options: go to `matplotlib.figure.Figure`.
+
+    Raises:
+        DataError: if there are not K names.
+    """
+    if len(classes) != len(found.baseline):
+        raise DataError(f"there are {len(found.baseline)} classes, and {len(classes)} names for them.")
+    errors, baseline, totals = (v.numpy() for v in (found.errors[layer], found.baseline, found.totals))
+    added = errors.sum(axis=1) - baseline.sum()
+    order = np.argsort(-added, kind="stable")[:SHOWN]
+    by_class = 100 * (errors - baseline)[order] / np.maximum(totals, 1)  # (shown, K)
+    size = (4.0 + 0.42 * len(classes), 0.21 * len(order) + 1.5)
+    with style.new_figure(figure_options, size) as figure:
+        left, right = figure.subplots(
+            1, 2, sharey=True, gridspec_kw={"width_ratios": (2.4, 0.36 * len(classes))}
+        )
+        colours = [style.WRONG if value > 0 else style.TRAIN for value in added[order]]
+        left.barh(range(len(order)), added[order], color=colours, height=0.75)
+        left.axvline(0, color=style.INK, linewidth=0.6)
+        left.set_yticks(range(len(order)), [str(unit) for unit in order], fontsize=8)
+        left.set(ylabel="unit switched off", xlabel="errors added", ylim=(len(order) - 0.5, -0.5))
+        left.tick_params(axis="y", length=0)
+        style.whole_numbers(left.xaxis)
+        style.grid(left, "x")
+        left.set_title("all classes")
+        _draw_classes(right, by_class, classes)
+        which = f"{len(order)} of {len(errors)}" if len(order) < len(errors) else f"{len(errors)}"
+        figure.suptitle(
+            f"{layer}: {which} units, most errors first ({int(baseline.sum())} errors in "
+            f"{int(totals.sum()):,} with all units)",
+            fontsize=11,
+        )
+    return figure
+
+
+def _draw_classes(ax: "Axes", added: Any, classes: Sequence[str]) -> None:
+    norm = style.colour_scale(added, signed=True)
+    ax.imshow(added, cmap=style.SIGNED, norm=norm, aspect="auto")
+    ax.set_xticks(range(len(classes)), classes)
+    if max(map(len, classes)) > 3:
+        ax.tick_params(axis="x", labelrotation=45)
+    ax.tick_params(length=0)
+    ax.tick_params(axis="y", labelleft=False)
+    ax.set(xlabel="true class", title="by class")
+    ax.spines[:].set_visible(False)
+    style.colour_bar(ax, norm, style.SIGNED, "errors added, % of the class")
+
+
+def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tuple[str, Figure]]":
+    layers = selection.layers or inspection.convolutions
+    if not layers:
+        return
+    found = ablate(
+        inspection.model, inspection.images, inspection.labels, layers, progress=inspection.progress
+    )
+    for layer in found.errors:
+        yield f"ablation-{layer}", plot_ablation(found, layer, inspection.classes)
+
+
+def _part(inspection: "Inspection") -> Part:
+    if not inspection.convolutions:
+        raise LayerError("this network has no convolution.")
+    layer = inspection.convolutions[-1]
+    units = next(row.shape[0] for row in inspection.layers if row.name == layer)
+    if units > PAGE_UNITS or len(inspection.classes) > PAGE_CLASSES:
+        raise LayerError(
+            f"{layer} has {units} units and there are {len(inspection.classes)} classes: too many for "
+            "one figure. lenetscope inspect --what ablation draws it."
+        )
+    images, labels = inspection.images[:PAGE_IMAGES], inspection.labels[:PAGE_IMAGES]
+    found = ablate(inspection.model, images, labels, layer, progress=inspection.progress)
+    title = f"errors added when a unit of {layer} is switched off, by unit and by class"
+    figure = html.inline(plot_ablation(found, layer, inspection.classes), "ablation", title)
+    return Part(
+        html.render(
+            """
+<p class="say">Each unit of {{ layer }} was switched off by itself, and the errors on the first
+{{ n | number }} test images counted again. A difference of one or two errors may be chance. Where a
+unit adds few errors, other units do the same work; that each of them can be spared alone does not mean
+that all of them can be spared together.</p>
+<figure>{{ figure }}</figure>
+""",
+            layer=layer,
+            n=len(images),
+            figure=html.scrolling(figure, "Errors without a unit"),
+        )
+    )
+
+
+QUESTIONS.register("ablation")(
+    Question(
+        summary="Which errors are added when a unit is switched off, for each unit.",
+        figures=_figures,
+        part=_part,
+        chapter="inside",
+        heading="Ablation: the network without one unit",
+        place=50,
+    )
+)

@@ -1,0 +1,400 @@
+"""Activation maximization: images that are made to raise the activation of a unit.
+
+From faint noise the pixels follow the gradient of the activation (D. Erhan et al., "Visualizing
+higher-layer features of a deep network", University of Montreal, 2009). Left alone, this ends in noise
+that shows nothing; therefore the image is moved by some pixels at each step (jitter), smoothed (blur,
+after J. Yosinski et al., arXiv:1506.06579, 2015), and penalised for differences between neighbours
+(total variation, after A. Mahendran, A. Vedaldi, arXiv:1412.0035, 2014; squared here) and for contrast
+(L2). Pixels stay within what preprocessing can give, so that the network could be shown the image.
+It shows one thing that activates a unit, not all that do.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lenetscope.errors import DataError, LayerError, UsageError
+from lenetscope.evaluation.outputs import main_output
+from lenetscope.observe import (
+    BATCH_SIZE,
+    Call,
+    batches,
+    find_layer,
+    layer_outputs,
+    observe,
+    require_images,
+    require_one_of,
+)
+from lenetscope.plots import html, style, tiles
+from lenetscope.progress import Progress, no_progress
+from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.restore import device_of
+from lenetscope.table import Table, column
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lenetscope.inspection import Inspection
+    from lenetscope.selection import Selection
+
+Where = Literal["mean", "centre"]
+Activations = Callable[[Tensor], Tensor]
+Tap = Callable[[Tensor, str], Tensor]
+
+STARTS = 8
+"""Noise images from which each unit takes the best: a ReLU that is off has no gradient."""
+LAPLACIAN = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
+COLUMNS, UNITS = 8, 32
+"""Images in a row of the figure; units of a layer that ``lenetscope inspect`` draws, the first ones."""
+PAGE_CLASSES, PAGE_IMAGES = 12, 2000
+"""In the report: classes, and test images to compare with, the first ones."""
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """How images are made; the defaults suit images of about 28x28 pixels.
+
+    Attributes:
+        steps: of gradient ascent, 1 or more.
+        step_size: of the first step, as a fraction of the range of a pixel; it falls to a tenth.
+        jitter: pixels by which the image is moved at most at each step, in each direction; none in the
+            last quarter of the steps. 0 suits a filter of 3x3.
+        blur: standard deviation in pixels of the Gaussian that smooths the image at each step.
+        total_variation: weight of differences between neighbours, relative to the gradient.
+        l2: weight of the distance from mid-range, relative to the gradient.
+
+    Raises:
+        UsageError: if a value is negative, or steps so long that they overshoot.
+    """
+
+    steps: int = 200
+    step_size: float = 0.04
+    jitter: int = 1
+    blur: float = 0.3
+    total_variation: float = 0.3
+    l2: float = 0.1
+
+    def __post_init__(self) -> None:
+        overshoot = 2 * self.step_size * (8 * self.total_variation + self.l2) > 1
+        if self.steps < 1 or self.step_size <= 0 or min(vars(self).values()) < 0 or overshoot:
+            raise UsageError(
+                f"{self} is not possible: steps must be 1 or more, step_size above 0, the others 0 or "
+                "more; and 2 * step_size * (8 * total_variation + l2) 1 at most, or steps overshoot."
+            )
+
+
+@dataclass(frozen=True)
+class MaximizedRow:
+    """One unit: the activation that its image gives, and the highest that real images gave."""
+
+    unit: int = column()
+    activation: float = column(".2f")
+    highest: float | None = column(".2f", "highest on real images")
+    highest_image: int | None = column(heading="by image")
+
+
+@dataclass(frozen=True)
+class Maximized:
+    """Images made to raise the activations of units.
+
+    Attributes:
+        layer: name, or None for the outputs of the model.
+        units: (U,) int64.
+        images: (U, C, H, W) float32, preprocessed as the model takes them.
+        shades: the same as fractions of the range of pixels, 0 black to 1 white.
+        initial: (U,) activation at the beginning, from noise.
+        activation: (U,) activation that the images give.
+        highest, highest_image: (U,) highest activation on real images, and their numbers; or None.
+    """
+
+    layer: str | None
+    units: Tensor
+    images: Tensor
+    shades: Tensor
+    initial: Tensor
+    activation: Tensor
+    highest: Tensor | None
+    highest_image: Tensor | None
+
+    @property
+    def rows(self) -> Table[MaximizedRow]:
+        """One row per unit."""
+        given = (self.units, self.activation, self.highest, self.highest_image)
+        lanes = [[None] * len(self.units) if lane is None else lane.tolist() for lane in given]
+        return Table(MaximizedRow(*row) for row in zip(*lanes, strict=True))
+
+    def __str__(self) -> str:
+        return str(self.rows)
+
+    def _repr_html_(self) -> str:
+        return self.rows._repr_html_()
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def maximize_activation(
+    model: nn.Module,
+    layer: str | None = None,
+    units: Sequence[int] | Tensor | int | None = None,
+    *,
+    images: Tensor | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+    value_range: tuple[float, float] | None = None,
+    where: Where = "centre",
+    ascent: Ascent | None = None,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+    progress: Progress = no_progress,
+) -> Maximized:
+    """Make an image for each unit that raises its activation.
+
+    Args:
+        model: of one input; it runs in evaluation mode.
+        layer: exact name; its units are channels of maps (N, C, h, w) or elements of vectors (N, D).
+            ``"relu:1"`` is the second call of a layer that runs several times. None: the outputs of the
+            model. Where a ReLU follows, the layer before it has gradients everywhere.
+        units: which, in any order; or how many, the first ones; all if None.
+        images: real ones (N, C, H, W), preprocessed, to compare with; they also give shape and range.
+        image_shape: (C, H, W), where there are no real images.
+        value_range: lowest and highest value that preprocessing can give.
+        where: of a unit's map the ``"centre"``, so that pixels that do not affect it stay grey (and of
+            real images the highest value anywhere), or the ``"mean"``, which textures raise.
+        ascent: how the images are made; `Ascent()` if None.
+        seed: of the noise and the jitter.
+        batch_size: units, or real images, per batch.
+        progress: is handed the batches of units.
+
+    Raises:
+        DataError: if the real images are not floats (N, C, H, W).
+        LayerError: if there is no such layer or unit, or it returns neither maps nor vectors.
+        UsageError: if an option is out of range, or shape or range are not known.
+    """
+    how = ascent or Ascent()
+    require_one_of("where", where, get_args(Where))
+    if images is not None:
+        require_images(model, images, 4)
+    device = device_of(model)
+    middle, half, shape = _frame(images, image_shape, value_range)
+    middle, half = middle.to(device), half.to(device)  # (C, 1, 1)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(STARTS, *shape, generator=generator).clamp(-2, 2)
+    strength = torch.linspace(0.02, 0.4, STARTS).view(-1, 1, 1, 1)
+    moves = torch.randint(-how.jitter, how.jitter + 1, (how.steps, 2), generator=generator)
+    moves[how.steps * 3 // 4 :] = 0
+    starts = (noise * strength).to(device)  # (8, C, H, W); as z below, from -1 black to 1 white
+    made, activation, on_real = [], [], []
+    with _tap(model, layer, middle + half * starts, batch_size) as tap:
+
+        def activations(z: Tensor) -> Tensor:
+            return tap(middle + half * z, where)
+
+        with torch.no_grad():
+            initial = activations(starts)  # (8, D)
+        chosen = _units(units, initial.shape[1], layer)  # (U,)
+        for some in progress(torch.split(chosen.to(device), batch_size)):
+            z = starts[initial[:, some].argmax(0)]  # (u, C, H, W)
+            made.append(_ascend(activations, some, z, moves, how))
+            with torch.no_grad():
+                activation.append(activations(made[-1]).gather(1, some[:, None])[:, 0])
+        for batch in batches(model, images, batch_size) if images is not None else ():
+            with torch.no_grad():  # in a real image the same patch may be anywhere
+                values = tap(batch, "highest" if where == "centre" else where)
+            on_real.append(values.cpu()[:, chosen])
+    z = torch.cat(made)
+    return Maximized(
+        layer,
+        chosen,
+        (middle + half * z).cpu(),
+        (z.cpu() + 1) / 2,
+        initial[:, chosen.to(device)].amax(0).cpu(),
+        torch.cat(activation).cpu(),
+        *(torch.cat(on_real).max(0) if on_real else (None, None)),
+    )
+
+
+def _ascend(activations: Activations, units: Tensor, z: Tensor, moves: Tensor, how: Ascent) -> Tensor:
+    """Return images z (u, C, H, W) in [-1, 1], each made for its own unit."""
+    side = math.exp(-0.5 / how.blur**2) if how.blur else 0.0  # of a Gaussian, cut off at one pixel
+    line = torch.tensor([side, 1.0, side]) / (1 + 2 * side)
+    for number, (down, right) in enumerate(moves.tolist()):
+        z = z.detach().requires_grad_()
+        activation = activations(z.roll((down, right), (2, 3))).gather(1, units[:, None])  # (u, 1)
+        (gradient,) = torch.autograd.grad(activation.sum(), z)
+        size = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
+        with torch.no_grad():
+            curvature = _filtered(z, LAPLACIAN)
+            uphill = gradient / (size + 1e-12) + how.total_variation * curvature - how.l2 * z
+            # in z a fraction of the range is twice as much
+            step = 2 * how.step_size * (1 - 0.9 * number / max(len(moves) - 1, 1))
+            z = _filtered(z + step * uphill, line[:, None] * line).clamp(-1, 1)
+    return z
+
+
+def _filtered(z: Tensor, kernel: Tensor) -> Tensor:
+    """Filter each channel with one kernel (3, 3); pixels at the edge are repeated beyond it."""
+    padded = nn.functional.pad(z, (1, 1, 1, 1), mode="replicate")
+    kernels = kernel.to(z).expand(z.shape[1], 1, 3, 3)
+    return nn.functional.conv2d(padded, kernels, groups=z.shape[1])
+
+
+@contextmanager
+def _tap(model: nn.Module, layer: str | None, images: Tensor, batch_size: int) -> Iterator[Tap]:
+    """Yield a function from images, and what is taken of a map, to activations (n, D) float32."""
+    keys = [] if layer is None else [find_layer(model, layer)[0]]
+    seen: list[Tensor] = []
+
+    def keep(call: Call) -> None:
+        if call.key in keys:  # a clone, because the next layer may work in place
+            seen[:] = [call.tensor.clone()]
+
+    def tap(images: Tensor, where: str) -> Tensor:
+        returned = main_output(model(images))
+        values = seen[0] if keys else returned
+        if values is None or values.ndim not in (2, 4):
+            raise LayerError(
+                f"{layer or 'the model'} returns {None if values is None else tuple(values.shape)}; a "
+                "unit is a channel of maps (N, C, h, w) or an element of vectors (N, D)."
+            )
+        values = values.float()
+        if values.ndim == 4 and where == "centre":
+            values = values[:, :, values.shape[2] // 2, values.shape[3] // 2]
+        elif values.ndim == 4:
+            values = values.mean((2, 3)) if where == "mean" else values.amax((2, 3))
+        return values
+
+    layer_outputs(model, images, keys, lambda call: None, batch_size=batch_size)  # does it run?
+    with observe(model, keys, keep, mode="eval"):
+        yield tap
+
+
+def _units(units: Sequence[int] | Tensor | int | None, count: int, layer: str | None) -> Tensor:
+    if units is None or isinstance(units, int):
+        return torch.arange(count)[:units]
+    chosen = torch.as_tensor(units).cpu().reshape(-1)
+    if chosen.is_floating_point() or not set(chosen.tolist()) <= set(range(count)) or not len(chosen):
+        raise LayerError(
+            f"{layer or 'the model'} has units 0 to {count - 1}; {units} are not among them."
+        )
+    return chosen.long()
+
+
+def _frame(
+    images: Tensor | None, shape: Sequence[int] | None, value_range: tuple[float, float] | None
+) -> tuple[Tensor, Tensor, Sequence[int]]:
+    """Return middle and half of the range of each channel, (C, 1, 1), and the images' shape."""
+    shape = images.shape[1:] if images is not None and shape is None else shape
+    if shape is None or (images is None and value_range is None):
+        raise UsageError(
+            "the shape or the range of images is not known: give real images, or both image_shape "
+            "(C, H, W) and value_range (lowest, highest) of preprocessed pixels."
+        )
+    if value_range is not None:
+        low, high = (torch.full((shape[0],), float(bound)) for bound in value_range)
+    elif images is not None:
+        low, high = images.detach().transpose(0, 1).flatten(1).float().cpu().aminmax(dim=1)
+    if not bool((low < high).all()):
+        raise UsageError(
+            f"pixels from {low.tolist()} to {high.tolist()} have no range; give a value_range, the "
+            "lower value first."
+        )
+    return ((high + low) / 2)[:, None, None], ((high - low) / 2)[:, None, None], shape
+
+
+def plot_maximized(
+    found: Maximized, names: Sequence[Any] | None = None, **figure_options: Any
+) -> "Figure":
+    """Draw the image of each unit, without borders that are all grey, above its activations.
+
+    Args:
+        found: the answer of `maximize_activation`.
+        names: U names of the units; by default their numbers.
+        figure_options: go to `matplotlib.figure.Figure`.
+
+    Raises:
+        DataError: if there are not U names.
+    """
+    names = found.units.tolist() if names is None else names
+    if len(names) != len(found.units):
+        raise DataError(f"there are {len(found.units)} units, and {len(names)} names for them.")
+    pictures = found.shades.numpy()  # (U, C, H, W)
+    drawn = np.argwhere(np.abs(pictures - 0.5).max(axis=(0, 1)) > 0.08)  # rows and columns not grey
+    height, width = pictures.shape[2:]
+    margin = int(min(drawn.min(), (np.array([height, width]) - 1 - drawn).min())) if len(drawn) else 0
+    pictures = pictures[:, :, margin : height - margin, margin : width - margin]
+    columns = min(COLUMNS, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    size = (min(style.MAX_SIDE, 0.8 * columns + 0.6), min(style.MAX_SIDE, 1.1 * rows + 0.8))
+    with style.new_figure(figure_options, size) as figure:
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for ax in grid.flat[len(pictures) :]:
+            ax.set_visible(False)
+        for ax, picture, name, row in zip(grid.flat, pictures, names, found.rows, strict=False):
+            tiles.image(ax, picture)
+            tiles.bare(ax)
+            ax.set_title(str(name), fontsize=9, pad=3, fontweight="bold")
+            below = f"{row.activation:.1f}" + ("" if row.highest is None else f" | {row.highest:.1f}")
+            ax.set_xlabel(below, fontsize=8, labelpad=2)
+        title = f"{found.layer or 'the model'}: activation maximization of {len(pictures)} units"
+        below = "activation" + ("" if found.highest is None else " | highest on real images")
+        figure.suptitle(f"{title}\nbelow: {below}", fontsize=11)
+    return figure
+
+
+def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tuple[str, Figure]]":
+    classes, last = inspection.classes, inspection.last_layer
+    logits = any((row.name, row.shape) == (last, (len(classes),)) for row in inspection.layers)
+    for layer in selection.layers or [*inspection.convolutions[-1:], last]:
+        found = maximize_activation(
+            inspection.model,
+            layer,
+            UNITS,
+            images=inspection.images,
+            # the units of the first layer see so few pixels that jitter would blur their images
+            ascent=Ascent(jitter=int(layer != inspection.layers[0].name)),
+            progress=inspection.progress,
+        )
+        names = classes[:UNITS] if layer == last and logits else None
+        yield f"activation-maximization-{layer}", plot_maximized(found, names)
+
+
+def _part(inspection: "Inspection") -> Part:
+    classes, images = inspection.classes[:PAGE_CLASSES], inspection.images[:PAGE_IMAGES]
+    found = maximize_activation(
+        inspection.model, units=range(len(classes)), images=images, progress=inspection.progress
+    )
+    return Part(
+        html.render(
+            """
+<p class="say">Made, not found: starting from faint noise, each image was changed step by step to raise
+the output of one class. Below it that output, and the highest among the first {{ n | number }} test
+images. An image with a higher output than any real one need not look like the class.</p>
+<ul class="strip">
+{% for shade, name, row in shown %}
+<li>{{ picture(shade, "image made for class " ~ name, 84) }}<p class="fine">{{ name }}:
+{{ row.activation | signed }},<br>real images {{ row.highest | signed }}</p></li>
+{% endfor %}
+</ul>
+""",
+            n=len(images),
+            shown=list(zip((255 * found.shades).round().byte(), classes, found.rows, strict=True)),
+            picture=html.picture,
+        )
+    )
+
+
+QUESTIONS.register("activation-maximization")(
+    Question(
+        summary="Which images give the highest activation of each unit, made by gradient ascent.",
+        figures=_figures,
+        part=_part,
+        chapter="inside",
+        heading="Activation maximization: images made for each class",
+        place=70,
+    )
+)

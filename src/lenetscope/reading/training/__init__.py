@@ -1,0 +1,1 @@
+"""What the recipe ``reader`` is trained with: its images, augmentation and schedule."""

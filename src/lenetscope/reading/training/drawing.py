@@ -1,0 +1,155 @@
+"""Draws strokes and changes the ink of a batch of images, as tensors.
+
+Images are (N, H, W) float32, 0 for paper and 1 for ink; coordinates are in pixels. Nothing here is
+random: `handwriting` and `mnist_and_others` draw the random numbers.
+
+Thinning: T. Y. Zhang and C. Y. Suen, "A fast parallel algorithm for thinning digital patterns", Comm.
+ACM 27(3), 1984. Corner cutting: G. M. Chaikin, "An algorithm for high-speed curve generation", Computer
+Graphics and Image Processing 3, 1974.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def draw(segments: Tensor, radius: Tensor, side: int = 28) -> Tensor:
+    """Draw straight segments with a round pen, anti-aliased.
+
+    >>> line = torch.tensor([[[2.0, 5.0, 8.0, 5.0]]])  # from x 2 to x 8 in row 5
+    >>> picture = draw(line, torch.tensor([0.5]), side=12)
+    >>> picture[0, 4:7, 5].tolist()
+    [0.0, 1.0, 0.0]
+
+    Args:
+        segments: (N, S, 4), x and y of both ends, in pixels; NaN for a segment that is missing.
+        radius: (N,) of the pen, in pixels.
+        side: height and width of the images, in pixels.
+
+    Returns:
+        (N, side, side) in [0, 1].
+    """
+    axis = torch.arange(side, dtype=torch.float32)
+    nearest = torch.full((len(segments), side, side), 1e6)  # squared distance to the ink
+    for ends in segments.unbind(dim=1):  # (N, 4)
+        x0, y0, x1, y1 = (value[:, None, None] for value in ends.unbind(dim=1))
+        across, along = x1 - x0, y1 - y0
+        x, y = axis[None, None, :] - x0, axis[None, :, None] - y0
+        length = (across.square() + along.square()).clamp_min(1e-6)
+        part = ((x * across + y * along) / length).clamp_(0, 1)  # nearest point of the segment
+        distance = (x - part * across).square_().add_((y - part * along).square_())
+        nearest = torch.minimum(nearest, distance.nan_to_num_(1e6))
+    return (radius[:, None, None] + 0.5 - nearest.sqrt_()).clamp_(0, 1)
+
+
+def cut_corners(points: Tensor) -> Tensor:
+    """Round a path: replace each inner corner by two points on its adjacent sides.
+
+    Args:
+        points: (N, P, 2), P at least 2.
+
+    Returns:
+        (N, 2 P - 2, 2), with the same end points.
+    """
+    start, end = points[:, :-1], points[:, 1:]
+    first, second = 0.75 * start + 0.25 * end, 0.25 * start + 0.75 * end
+    first, second = first.clone(), second.clone()
+    first[:, 0], second[:, -1] = points[:, 0], points[:, -1]
+    return torch.stack([first, second], dim=2).flatten(1, 2)
+
+
+def path_segments(points: Tensor) -> Tensor:
+    """Return the segments (N, P - 1, 4) of paths (N, P, 2)."""
+    return torch.cat([points[:, :-1], points[:, 1:]], dim=2)
+
+
+def thin(ink: Tensor) -> Tensor:
+    """Thin strokes to lines of one pixel that are connected as the strokes were.
+
+    Args:
+        ink: (N, H, W) bool.
+
+    Returns:
+        (N, H, W) bool.
+    """
+    ink = ink.clone()
+    _, height, width = ink.shape
+    changed = True
+    while changed:
+        changed = False
+        for first in (True, False):
+            around = functional.pad(ink, (1, 1, 1, 1))
+            # P2 to P9 of the paper: clockwise from the north
+            n, ne, e, se, s, sw, w, nw = (
+                around[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+                for dy, dx in ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+            )
+            ring = (n, ne, e, se, s, sw, w, nw)
+            neighbours = sum(value.to(torch.int8) for value in ring)
+            rises = sum(
+                (~value & after).to(torch.int8)
+                for value, after in zip(ring, (*ring[1:], n), strict=True)
+            )
+            one, two = (e & s, n | w) if first else (n & w, e | s)
+            edge = ~(one & two)
+            remove = ink & (neighbours >= 2) & (neighbours <= 6) & (rises == 1) & edge
+            if remove.any():
+                ink &= ~remove
+                changed = True
+    return ink
+
+
+def widen(images: Tensor, amount: Tensor) -> Tensor:
+    """Widen or narrow strokes by grey morphology with a cross of three pixels.
+
+    Args:
+        images: (N, H, W) in [0, 1].
+        amount: (N,) in [-1, 1], fraction of a pixel that is added on each side, or removed if negative.
+    """
+    wide = functional.pad(images[None], (1, 1, 1, 1), mode="replicate")[0]
+    most, least = images, images
+    for part in (wide[:, :-2, 1:-1], wide[:, 2:, 1:-1], wide[:, 1:-1, :-2], wide[:, 1:-1, 2:]):
+        most, least = torch.maximum(most, part), torch.minimum(least, part)
+    fraction = amount[:, None, None]
+    other = torch.where(fraction > 0, most, least)
+    return images + fraction.abs() * (other - images)
+
+
+def blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """Blur each image with a Gaussian of its own, truncated at three pixels.
+
+    Args:
+        images: (N, H, W).
+        sigma: (N,) standard deviations in pixels, above 0.
+    """
+    offsets = torch.arange(-3, 4, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (offsets / sigma[:, None]).square())  # (N, 7)
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True))[:, None]  # (N, 1, 7)
+    count = len(images)
+    rows = functional.conv2d(images[None], kernel[:, :, None, :], padding=(0, 3), groups=count)
+    return functional.conv2d(rows, kernel[:, :, :, None], padding=(3, 0), groups=count)[0]
+
+
+def boxed(pictures: Tensor) -> Tensor:
+    """Scale ink to a longest side of 20 pixels, and centre it in 28x28, as MNIST's images were made.
+
+    Args:
+        pictures: (N, H, W) in [0, 1], with ink in each.
+    """
+    count, height, width = pictures.shape
+    centre, longest = [], torch.zeros(count)
+    for axis, length in ((2, height), (1, width)):
+        inked = (pictures > 0.3).any(dim=axis).to(torch.uint8)  # (N, length)
+        extent = length - inked.argmax(dim=1) - inked.flip(1).argmax(dim=1)
+        longest = torch.maximum(longest, extent.float())
+        mass = pictures.sum(dim=axis)
+        centre.append((mass * (torch.arange(length) + 0.5)).sum(1) / mass.sum(1).clamp_min(1e-3))
+    y, x = centre
+    reach = 1.4 * longest  # 28 pixels of the result, in pixels of the picture
+    zero = torch.zeros(count)
+    affine = torch.stack(
+        [reach / width, zero, 2 * x / width - 1, zero, reach / height, 2 * y / height - 1], dim=1
+    )
+    grid = functional.affine_grid(affine.view(count, 2, 3), [count, 1, 56, 56], align_corners=False)
+    fine = functional.grid_sample(pictures[:, None], grid, align_corners=False)
+    return functional.avg_pool2d(fine, 2)[:, 0]

@@ -1,0 +1,113 @@
+"""Results as rows of plain values that print as a table and show as one in a notebook.
+
+How the values of a column are written is declared with its field: see `column`.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from html import escape
+from io import StringIO
+from typing import Any, TypeVar, overload
+
+Row = TypeVar("Row")
+
+
+def column(form: str = "", heading: str | None = None) -> Any:
+    """Declare a field of a row.
+
+    Args:
+        form: format specification of its values, such as ``".2f"`` or ``",d"``.
+        heading: of the column; by default the field's name.
+    """
+    return dataclasses.field(metadata={"form": form, "heading": heading})
+
+
+class Table(Sequence[Row]):
+    """Rows of one kind, in order.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Layer:
+    ...     name: str
+    ...     zeros: float = column(".1%", "fraction of zeros")
+    >>> print(Table([Layer("relu1", 0.25), Layer("relu2", 0.5)]))
+    name   fraction of zeros
+    relu1              25.0%
+    relu2              50.0%
+
+    Args:
+        rows: instances of one dataclass. None is written as ``-``, a tuple as ``32x28x28``.
+    """
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = tuple(rows)
+
+    @overload
+    def __getitem__(self, which: int) -> Row: ...
+    @overload
+    def __getitem__(self, which: slice) -> "Table[Row]": ...
+    def __getitem__(self, which: int | slice) -> "Row | Table[Row]":
+        return Table(self._rows[which]) if isinstance(which, slice) else self._rows[which]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Table) and self._rows == other._rows
+
+    def __str__(self) -> str:
+        return text_table(*self._cells()) if self._rows else "(no rows)"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._cells()) if self._rows else "<p>(no rows)</p>"
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Return the rows as plain dictionaries, for JSON."""
+        return [dataclasses.asdict(row) for row in self._rows]  # type: ignore[call-overload]
+
+    def _cells(self) -> tuple[list[str], list[list[str]], list[bool]]:
+        """Return headings, texts, and which columns hold numbers."""
+        fields = dataclasses.fields(self._rows[0])  # type: ignore[arg-type]
+        headings = [f.metadata.get("heading") or f.name.replace("_", " ") for f in fields]
+        values = [[getattr(row, f.name) for f in fields] for row in self._rows]
+        forms = [f.metadata.get("form", "") for f in fields]
+        cells = [[_text(*pair) for pair in zip(line, forms, strict=True)] for line in values]
+        numeric = [any(isinstance(v, (int, float)) for v in lane) for lane in zip(*values, strict=True)]
+        return headings, cells, numeric
+
+
+def text_table(headings: Sequence[str], cells: Iterable[Sequence[str]], numeric: Sequence[bool]) -> str:
+    """Return an aligned table of texts, never wrapped; numeric columns are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(box=None, pad_edge=False)
+    for heading, right in zip(headings, numeric, strict=True):
+        grid.add_column(Text(heading), justify="right" if right else "left", no_wrap=True)
+    for line in cells:
+        grid.add_row(*map(Text, line))
+    drawn = StringIO()
+    Console(file=drawn, width=2**20, color_system=None, force_jupyter=False).print(grid)
+    return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines())
+
+
+def html_table(headings: Sequence[str], cells: Iterable[Sequence[str]], numeric: Sequence[bool]) -> str:
+    """Return an HTML table of texts; numeric columns are right-aligned."""
+
+    def row(texts: Sequence[str], tag: str, extra: str = "") -> str:
+        return "".join(
+            f'<{tag}{extra} style="text-align:{"right" if right else "left"}">{escape(text)}</{tag}>'
+            for text, right in zip(texts, numeric, strict=True)
+        )
+
+    body = "".join(f"<tr>{row(line, 'td')}</tr>" for line in cells)
+    head = row(headings, "th", ' scope="col"')
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _text(value: Any, form: str) -> str:
+    if value is None:
+        return "-"
+    return "x".join(map(str, value)) if isinstance(value, tuple) else format(value, form)

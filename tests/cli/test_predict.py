@@ -1,0 +1,38 @@
+"""``lenetscope predict``."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+def test_each_picture_gets_a_line(cli: Cli, run: Path, picture: Path) -> None:
+    status, out, err = cli("predict", run, picture)
+    assert (status, err) == (0, "")
+    assert out.startswith(f"{picture}  1  ")
+    assert out.endswith(" %\n")
+
+
+def test_an_unreadable_file_is_reported_and_the_others_are_predicted(
+    cli: Cli, run: Path, picture: Path, tmp_path: Path
+) -> None:
+    light, text = tmp_path / "light.png", tmp_path / "text.png"
+    Image.fromarray(255 - np.array(Image.open(picture))).save(light)
+    text.write_text("no picture")
+    status, out, err = cli("predict", run, light, text, picture, "--json")
+    assert status == 1
+    first, second = json.loads(out)["predictions"]
+    assert (first["path"], second["path"]) == (str(light), str(picture))
+    assert second["label"] == "1"
+    assert (
+        second["probability"] == second["probabilities"]["1"] == max(second["probabilities"].values())
+    )
+    assert sum(first["probabilities"].values()) == pytest.approx(1)
+    assert "light.png: the background is light" in err
+    assert "text.png" in err
+    assert cli("predict", run, text)[:2] == (1, "")

@@ -1,0 +1,130 @@
+"""IDX files: any bytes are read as they were written, or refused in one line."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from conftest import write_idx
+from lenetscope.data.sources.idx import IMAGES, LABELS, read_idx_folder, read_images, read_labels
+from lenetscope.errors import DataError
+
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@in_one_folder
+@given(arrays(np.uint8, st.tuples(*[st.integers(1, 6)] * 3)))
+def test_images_are_read_as_written(tmp_path: Path, images: np.ndarray) -> None:
+    read = read_images(write_idx(tmp_path / "images", images))
+    assert read.shape == (len(images), 1, *images.shape[1:])
+    assert read.dtype == torch.uint8
+    assert np.array_equal(read[:, 0].numpy(), images)
+
+
+@in_one_folder
+@given(arrays(np.uint8, st.integers(1, 20)))
+def test_labels_are_read_as_written(tmp_path: Path, labels: np.ndarray) -> None:
+    read = read_labels(write_idx(tmp_path / "labels", labels))
+    assert read.dtype == torch.int64
+    assert read.tolist() == labels.tolist()
+
+
+headers = st.builds(
+    lambda magic, sizes: struct.pack(f">{1 + len(sizes)}I", magic, *sizes),
+    st.sampled_from([IMAGES, LABELS, 0, 0x00000D03, 2**32 - 1]),
+    st.lists(st.sampled_from([0, 1, 2, 28, 2**16, 2**31, 2**32 - 1]), max_size=4),
+)
+
+
+@in_one_folder
+@given(
+    st.one_of(st.binary(max_size=40), st.builds(lambda h, b: h + b, headers, st.binary(max_size=900)))
+)
+@example(b"")
+@example(struct.pack(">4I", IMAGES, 2**32 - 1, 2**32 - 1, 2**32 - 1))
+def test_any_bytes_are_read_or_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any"
+    path.write_bytes(content)
+    for read in (read_images, read_labels):
+        try:
+            values = read(path)
+        except DataError as error:
+            assert str(path) in str(error)
+            assert "\n" not in str(error)
+        else:
+            assert content.endswith(values.to(torch.uint8).numpy().tobytes())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is truncated: 0 bytes are too few"),
+        (struct.pack(">2I", LABELS, 3) + b"abc" * 4, "is not an IDX file of images .it holds labels."),
+        (b"\x89PNG" + bytes(20), "is not an IDX file of images"),
+        (
+            struct.pack(">4I", IMAGES, 2, 2, 2) + bytes(7),
+            "is truncated: its header says 24 bytes, it has 23",
+        ),
+        (struct.pack(">4I", IMAGES, 2, 2, 2) + bytes(9), "is too long"),
+        (struct.pack(">4I", IMAGES, 0, 28, 28), "is empty"),
+    ],
+)
+def test_the_message_says_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "images").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_images(tmp_path / "images")
+
+
+def test_a_folder_of_four_files(idx_folder: Path) -> None:
+    raw = read_idx_folder(idx_folder)
+    assert raw.train.images.shape == (60, 1, 28, 28)
+    assert raw.test.labels.shape == (23,)
+    assert raw.classes == ("0", "1", "2")
+    assert len(raw.checksums) == 4
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for part in ("train", "t10k"):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", np.zeros((4, 5, 6)))
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", np.array([0, 1, 2, 1]))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        (
+            "t10k-labels-idx1-ubyte",
+            [0, 1, 3, 1],
+            "test labels in .* go up to 3, but training labels only to 2",
+        ),
+        ("train-labels-idx1-ubyte", [0, 1], "has 4 train images but 2 labels"),
+        ("t10k-images-idx3-ubyte", np.zeros((4, 6, 6)), "training images are 5x6 and test images 6x6"),
+        ("train-labels-idx1-ubyte", [0, 0, 0, 0], "go up to 2, but training labels only to 0"),
+    ],
+)
+def test_files_that_contradict_each_other(folder: Path, name: str, array: object, message: str) -> None:
+    write_idx(folder / name, np.array(array))
+    with pytest.raises(DataError, match=message):
+        read_idx_folder(folder)
+
+
+def test_one_class_is_too_few(folder: Path) -> None:
+    for part in ("train", "t10k"):
+        write_idx(folder / f"{part}-labels-idx1-ubyte", np.zeros(4))
+    with pytest.raises(DataError, match="at least two classes are needed"):
+        read_idx_folder(folder)
+
+
+def test_a_missing_file_and_a_missing_folder(folder: Path) -> None:
+    (folder / "train-labels-idx1-ubyte").unlink()
+    with pytest.raises(DataError, match="train-labels-idx1-ubyte: No such file"):
+        read_idx_folder(folder)
+    with pytest.raises(DataError, match="give --data-dir"):
+        read_idx_folder(None)

@@ -1,0 +1,128 @@
+"""Batches, splits and preprocessing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.datasets import MNIST
+from torchvision.transforms import v2
+
+from lenetscope import Recipe
+from lenetscope.data import splits
+from lenetscope.data.dataset import LabelledImages, Rows
+from lenetscope.data.loader import BatchLoader
+from lenetscope.data.preprocess import Preprocess
+from lenetscope.data.sources import idx
+from lenetscope.data.sources.mnist import unpack_mnist
+from lenetscope.data.splits import load
+from lenetscope.errors import RecipeError, UsageError
+
+
+def test_a_batch_is_preprocessed_value_for_value_as_image_by_image() -> None:
+    reference = v2.Compose(
+        [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize((0.5,), (0.5,))]
+    )
+    per_image = MNIST(unpack_mnist(), train=False, download=False, transform=reference)
+    loader = BatchLoader(load(Recipe.load("reference")).test, 1000, Preprocess((0.5,), (0.5,)))
+    row = 0
+    for images, labels in loader:
+        assert type(images) is torch.Tensor
+        for number in range(0, 1000, 7):
+            expected, label = per_image[row + number]
+            assert torch.equal(images[number], expected)
+            assert labels[number] == label
+        row += 1000
+    assert row == 10_000
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_pixel_value_and_every_kind_of_image_is_preprocessed_as_torchvision_does(
+    channels: int,
+) -> None:
+    mean, std = (0.1307, 0.5, 0.44)[:channels], (0.3081, 0.25, 0.2)[:channels]
+    reference = v2.Compose(
+        [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
+    )
+    preprocess = Preprocess(mean, std)
+    pixels = torch.arange(256, dtype=torch.uint8).repeat(channels).reshape(channels, 16, 16)
+    picture = v2.functional.to_pil_image(pixels)
+    for image in (pixels, picture, np.array(picture), pixels.float() / 255, pixels.double()):
+        before = image.clone() if isinstance(image, torch.Tensor) else None
+        found = preprocess(image)
+        assert type(found) is torch.Tensor
+        assert torch.equal(found, reference(image))
+        assert before is None or torch.equal(image, before)
+    assert torch.equal(preprocess(pixels[None])[0], reference(pixels))
+
+
+def numbered(count: int) -> LabelledImages:
+    return LabelledImages(torch.zeros(count, 1, 2, 2, dtype=torch.uint8), torch.arange(count))
+
+
+def drawn(loader: BatchLoader) -> list[int]:
+    return [int(label) for _, labels in loader for label in labels]
+
+
+def test_each_image_comes_once_per_pass_and_the_order_changes() -> None:
+    loader = BatchLoader(numbered(23), 5, lambda x: x, torch.Generator().manual_seed(1))
+    first, second = drawn(loader), drawn(loader)
+    assert sorted(first) == sorted(second) == list(range(23))
+    assert first != second
+    assert len(loader) == 5
+    again = BatchLoader(numbered(23), 5, lambda x: x, torch.Generator().manual_seed(1))
+    assert drawn(again) == first
+    assert [len(labels) for _, labels in loader] == [5, 5, 5, 5, 3]
+
+
+def test_without_a_generator_the_order_is_that_of_the_data() -> None:
+    assert drawn(BatchLoader(numbered(7), 3, lambda x: x)) == list(range(7))
+    with pytest.raises(UsageError, match="'batch_size' must be at least 1"):
+        BatchLoader(numbered(7), 0, lambda x: x)
+
+
+def test_held_out_images_are_in_neither_part_twice(idx_folder: Path) -> None:
+    recipe = Recipe.load("reference", dataset="idx", holdout=13)
+    whole = load(recipe.replace(holdout=0), idx_folder)
+    parts = load(recipe, idx_folder)
+    assert (len(parts.train.labels), len(parts.valid.labels), len(parts.test.labels)) == (47, 13, 23)
+    together = torch.cat([parts.train.images, parts.valid.images]).flatten(1)
+    assert len(torch.unique(together, dim=0)) == len(torch.unique(whole.train.images.flatten(1), dim=0))
+    assert whole.valid is whole.test
+    other = load(recipe.replace(seed=1), idx_folder)
+    assert not torch.equal(other.valid.images, parts.valid.images)
+    with pytest.raises(RecipeError, match="'holdout' must be below 60"):
+        load(recipe.replace(holdout=60), idx_folder)
+
+
+def test_files_too_large_for_the_memory_are_mapped_and_give_the_same_batches(
+    idx_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe.load("reference", dataset="idx", holdout=13)
+    files = {path: path.read_bytes() for path in idx_folder.iterdir()}
+    read = load(recipe, idx_folder)
+    for module in (idx, splits):
+        monkeypatch.setattr(module, "MAP_ABOVE", 100)
+    mapped = load(recipe, idx_folder)
+    assert isinstance(read.train.images, torch.Tensor)
+    assert isinstance(mapped.train.images, Rows)
+    assert mapped.train.images.shape == read.train.images.shape == (47, 1, 28, 28)
+    assert torch.equal(mapped.valid.images[:], read.valid.images)
+    assert torch.equal(mapped.test.images, read.test.images)
+    for seed in (None, 1):  # in order and shuffled
+        batches = []
+        for data in (mapped.train, read.train):
+            generator = None if seed is None else torch.Generator().manual_seed(seed)
+            batches.append(list(BatchLoader(data, 16, lambda x: x, generator)))
+        for (images, labels), (same_images, same_labels) in zip(*batches, strict=True):
+            assert torch.equal(images, same_images)
+            assert torch.equal(labels, same_labels)
+    mapped.test.images[0] = 7  # a change in memory stays there
+    assert files == {path: path.read_bytes() for path in idx_folder.iterdir()}
+
+
+def test_an_unknown_dataset_and_wrong_channels_are_reported(idx_folder: Path) -> None:
+    with pytest.raises(UsageError, match="unknown dataset 'mnits'"):
+        load(Recipe.load("reference", dataset="mnits"))
+    with pytest.raises(RecipeError, match="must have 1 number"):
+        load(Recipe.load("reference", dataset="idx", mean=[0.5, 0.5], std=[1, 1]), idx_folder)

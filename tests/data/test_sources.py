@@ -1,0 +1,31 @@
+"""Every registered data set keeps what a `RawDataset` promises."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lenetscope.data.sources import DATASETS
+
+NEEDS_A_FOLDER = ("idx",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow) if n == "mnist-and-others" else n
+        for n in DATASETS.names()
+    ],
+)
+def test_images_labels_and_classes_agree(name: str, idx_folder: Path) -> None:
+    raw = DATASETS.get(name)(idx_folder if name in NEEDS_A_FOLDER else None)
+    for images, labels in (raw.train, raw.test):
+        assert images.dtype == torch.uint8
+        assert labels.dtype == torch.int64
+        assert images.ndim == 4
+        assert len(images) == len(labels) > 0
+        assert 0 <= int(labels.min()) <= int(labels.max()) < len(raw.classes)
+    assert raw.train.images.shape[1:] == raw.test.images.shape[1:]
+    assert set(raw.train.labels.tolist()) == set(range(len(raw.classes)))
+    assert len(set(raw.classes)) == len(raw.classes)
+    assert all(len(checksum) == 32 for checksum in raw.checksums.values())
