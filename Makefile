@@ -1,7 +1,7 @@
 # `make check` is all that continuous integration runs; `make quick` leaves out what takes long.
 PYTHON ?= python
 # one thread per process: the tests run in one process per core
-TEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto
+TEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist loadgroup
 
 .PHONY: check quick lint types imports test
 

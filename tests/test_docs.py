@@ -2,11 +2,15 @@
 
 ```python blocks of a page run in order, in one process. Of ```console blocks each line after ``$ ``
 runs, ends with 0 (or with what ``# exits with N`` says), and prints what is shown, numbers aside.
-```bash blocks are for people: they install, train for minutes or need something that is not here.
+A ```diff block is applied to a copy of the package. ```bash blocks are for people: they install, train
+for minutes or need something that is not here.
 """
 
+import functools
 import re
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,9 @@ import pytest
 from PIL import Image
 
 from conftest import Installed
+
+# in one process: they share the installed wheel, its run, and commands that several pages show
+pytestmark = pytest.mark.xdist_group("installed")
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -38,24 +45,32 @@ def folder(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.fixture(scope="module")
+def run(installed: Installed, folder: Path) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
+    """Return a function that runs a command in the folder, once."""
+    return functools.cache(lambda command: installed.run(command, folder))
+
+
 def skeleton(text: str) -> list[str]:
     """Return the lines with numbers and the width of white space taken out."""
     return [" ".join(re.sub(r"\d[\d.,]*", "#", line).split()) for line in text.strip().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "console")], ids=lambda p: p.name)
-def test_commands(installed: Installed, folder: Path, page: Path) -> None:
+def test_commands(run: Callable[[str], "subprocess.CompletedProcess[str]"], page: Path) -> None:
     for block in blocks(page, "console"):
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
             command, _, shown = part.partition("\n")
             command, _, note = command.partition("  #")
             status = int(re.search(r"exits with (\d)", note)[1]) if note else 0
-            done = installed.run(command, folder)
+            done = run(command)
             assert done.returncode == status, f"{command}: {done.stderr}"
             if shown.strip() not in ("", "..."):
                 assert skeleton(shown) == skeleton(done.stdout), command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
 def test_python(installed: Installed, folder: Path, page: Path) -> None:
     program = folder / "page.py"
@@ -68,6 +83,28 @@ def test_python(installed: Installed, folder: Path, page: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_new_field_of_the_recipe_has_its_flag(installed: Installed, tmp_path: Path) -> None:
+    (diff,) = blocks(ROOT / "docs" / "architecture.md", "diff")
+    package = next((installed.environment / "lib").glob("python*")) / "site-packages" / "lenetscope"
+    shutil.copytree(package, tmp_path / "lenetscope", ignore=shutil.ignore_patterns("*.xz"))
+    (tmp_path / "field.diff").write_text(diff, "utf-8")
+    subprocess.run(["git", "apply", "field.diff"], cwd=tmp_path, check=True)
+    told = installed.run("python -m lenetscope train --help", tmp_path)
+    assert "--nesterov" in told.stdout
+    assert "Nesterov momentum, for SGD" in told.stdout
+    (tmp_path / "use.py").write_text(
+        "import torch\n"
+        "from lenetscope.recipe import Recipe\n"
+        "from lenetscope.training.choices import OPTIMIZERS\n"
+        "recipe = Recipe.load('reference', nesterov=True)\n"
+        "optimizer = OPTIMIZERS.get('sgd')(torch.nn.Linear(2, 2).parameters(), recipe)\n"
+        "print(optimizer.defaults['nesterov'])\n",
+        "utf-8",
+    )
+    assert installed.run("python use.py", tmp_path).stdout == "True\n"
 
 
 @pytest.mark.parametrize("page", PAGES + sorted(ROOT.glob("[A-Z]*.md")), ids=lambda p: p.name)

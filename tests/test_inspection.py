@@ -120,9 +120,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object, Selection]
                 yield f"{name}-1", figure
             yield f"{name}-2", figure
 
-        questions.register(name)(
-            Question(summary="", figures=figures, default=default, of_layers=of_layers)
-        )
+        questions.register(name)(Question(name, "", figures, default=default, of_layers=of_layers))
     monkeypatch.setattr("lenetscope.inspection.QUESTIONS", questions)
     return calls
 
@@ -144,7 +142,7 @@ def test_drawing_asks_each_question_once_and_writes_its_figures(
     assert labels == ["slow-run"]
     assert asked == [("slow-run", progress, selection)]
     inspection.draw("slow-run")
-    assert (inspection.run.figures / "slow-run-1.png").exists()
+    assert (inspection.run.path / "figures" / "slow-run-1.png").exists()
     _, default_progress, default_selection = asked[1]
     assert default_progress is no_progress
     assert torch.equal(default_selection.pixels, Selection.of(inspection).pixels)

@@ -3,14 +3,18 @@
 import zipfile
 from pathlib import Path
 
+import pytest
+
 import lenetscope
 from conftest import Installed
+
+pytestmark = [pytest.mark.xdist_group("installed"), pytest.mark.slow]
 
 
 def test_the_wheel_holds_the_data_the_recipes_and_the_licence(installed: Installed) -> None:
     names = set(zipfile.ZipFile(installed.wheel).namelist())
     assert {"lenetscope/py.typed", "lenetscope/recipes/reference.toml"} <= names
-    assert sum(name.startswith("lenetscope/datasets/mnist/") for name in names) == 4
+    assert sum(name.startswith("lenetscope/data/mnist/") for name in names) == 4
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [n for n in names if n.startswith("tests") or "__pycache__" in n]
 

@@ -70,7 +70,7 @@ def test_every_shipped_recipe_loads_and_says_what_it_is_for(name: str) -> None:
 
 def registry_of(item: "dataclasses.Field") -> Registry:
     module, _, name = item.metadata["registry"].partition(":")
-    return getattr(import_module(module), name)
+    return getattr(import_module(f"lenetscope.{module}"), name)
 
 
 def test_every_setting_belongs_to_a_group_and_says_what_it_is() -> None:
@@ -130,7 +130,7 @@ def test_recipes_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="is not valid TOML"):
         Recipe.load(tmp_path / "bad.toml")
     (tmp_path / "bin.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecipeError, match="is not UTF-8"):
+    with pytest.raises(RecipeError, match="is not valid TOML.*utf-8"):
         Recipe.load(tmp_path / "bin.toml")
     (tmp_path / "dir.toml").mkdir()
     with pytest.raises(StorageError, match="Is a directory"):

@@ -1,8 +1,10 @@
 """Tables, as text and as HTML."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lenetscope.table import Table, column, text_table
+from markupsafe import escape
+
+from lenetscope.table import ShowsRows, Table, column, text_table
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,21 @@ def test_the_html_is_escaped_and_numbers_are_right_aligned() -> None:
     assert '<td style="text-align:right">12,345</td>' in html
     assert html.count("<tr>") == 3
     assert "no rows" in Table([])._repr_html_()
+
+
+def test_an_answer_shows_its_rows_without_what_is_hidden() -> None:
+    @dataclass(frozen=True)
+    class Hiding:
+        shown: int
+        hidden: int = field(repr=False)
+
+    class Answer(ShowsRows):
+        @property
+        def rows(self) -> Table[Hiding]:
+            return Table([Hiding(1, 2)])
+
+    assert str(Answer()).split() == ["shown", "1"]
+    assert Answer()._repr_html_() == str(escape(Answer().rows))  # templates show it as it is
 
 
 def test_it_is_a_sequence_of_its_rows() -> None:

@@ -1,11 +1,10 @@
-"""`Architecture`: a model, its loss and its optimizer, to train, to look into and to compare.
+"""`Architecture`: a model, its loss and its optimizer, to train, to evaluate and to look into.
 
 The interface is that of ``StepByStep`` in D. V. Godoy's book *Deep Learning with PyTorch Step-by-Step*,
 so that a program written for it runs with the import changed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lenetscope import rng
+from lenetscope import building, recording, rng
 from lenetscope.data import statistics
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.splits import Splits
@@ -22,12 +21,10 @@ from lenetscope.errors import DataError, UsageError
 from lenetscope.evaluation.outputs import main_output, predicted_classes, probabilities
 from lenetscope.evaluation.scores import Scores
 from lenetscope.files import write_bytes
-from lenetscope.observe import Layers, hook_gradients
+from lenetscope.observe import hook_gradients
 from lenetscope.recipe import Recipe
-from lenetscope.recorders import Array, Recorders, recorded
-from lenetscope.recording import DEFAULT_BUDGET
+from lenetscope.recording import Array, Records
 from lenetscope.restore import eval_mode
-from lenetscope.runs import begin
 from lenetscope.runs.folder import Run
 from lenetscope.training import checkpoint, display, engine, lr_range, processes, schedules, tensorboard
 from lenetscope.training.callbacks import Callback
@@ -63,6 +60,8 @@ class Architecture:
     Attributes:
         model, loss_fn, optimizer, scheduler, device, train_loader, val_loader: may be assigned.
         recipe, splits, image_shape, preprocess: None unless it came from a recipe.
+        handles: what has hooks on the model, by name of a layer (then ``.gradients`` or
+            ``.parameters``); each has ``remove()``.
         clipping: called before each step of the optimizer; None for nothing.
 
     Raises:
@@ -96,44 +95,71 @@ class Architecture:
         self.writer: Any = None
         self.clipping: Any = None
         self.is_batch_lr_scheduler = False
-        self._recorders = Recorders()
         self._clip_handles: list[Any] = []
+        self.handles: dict[str, Any] = {}
+        self._gradients: Records = {}  # these two names are StepByStep's
+        self._parameters: Records = {}
+        self._seen: Any = {}
+        self._recorders: dict[str, Any] = {}
 
     @classmethod
     def from_recipe(
         cls, recipe: str | Path | Recipe, *, data_dir: Path | None = None, **overrides: Any
     ) -> Self:
         """Build what a recipe (its name, TOML file or value) says, with some fields replaced."""
-        given = recipe.replace if isinstance(recipe, Recipe) else partial(Recipe.load, recipe)
-        return begin.from_recipe(cls, given(**overrides), data_dir)
+        return building.from_recipe(cls, Recipe.load(recipe, **overrides), data_dir)
 
     @classmethod
     def from_run(cls, run: str | Path | Run, *, device: str | None = None) -> Self:
         """Open a run folder: its network with its weights, ready to predict and evaluate."""
-        return begin.from_run(cls, run, device)
+        return building.from_run(cls, run, device)
 
     @classmethod
     def resume_run(cls, run: str | Path | Run, *, data_dir: Path | None = None) -> Self:
         """Resume an unfinished run: `train` continues bit for bit as if never interrupted."""
-        return begin.resume_run(cls, run, data_dir)
+        return building.resume_run(cls, run, data_dir)
 
-    def start_run(self, path: Path | None = None, *, data_dir: Path | None = None) -> Run:
-        """Make a run folder, by default ``runs/<recipe>-<n>``; give its `RunWriter` to `train`."""
-        return begin.start_run(self, path, data_dir)
+    start_run = building.start_run
+    load_data = building.load_data
 
-    def load_data(self, data_dir: Path | None = None) -> Splits:
-        """Read the data of the recipe, and make the loaders."""
-        return begin.load_data(self, data_dir)
+    @property
+    def model(self) -> nn.Module:
+        """The model; a new one is moved to the device, and needs a new optimizer."""
+        return self.state.model
 
-    def _set_model(self, model: nn.Module) -> None:
+    @model.setter
+    def model(self, model: nn.Module) -> None:
         engine.place(self.fabric, model)
         self.state.model = model
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        """Continue with another optimizer; the scheduler of the former is dropped."""
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer; with a new one, the scheduler of the former is dropped."""
+        return self.state.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Optimizer) -> None:
         self.state.optimizer = optimizer
         if self.scheduler is not None and self.scheduler.optimizer is not optimizer:
             self.scheduler = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.fabric.device
+
+    @device.setter
+    def device(self, device: str | torch.device) -> None:
+        self.to(device)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One row per epoch, see `TrainState`."""
+        return self.state.history
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        """Assign another `optimizer`."""
+        self.optimizer = optimizer
 
     def set_lr_scheduler(self, scheduler: Any) -> None:
         """Set a scheduler of ``torch.optim.lr_scheduler``, which `step_schedule` steps, or None."""
@@ -152,13 +178,9 @@ class Architecture:
         engine.place(self.fabric, self.model)
         self.optimizer.load_state_dict(self.optimizer.state_dict())  # its moments follow
 
-    model = property(attrgetter("state.model"), _set_model, doc="A new one needs a new optimizer.")
-    optimizer = property(attrgetter("state.optimizer"), set_optimizer)
     scheduler = property(attrgetter("state.scheduler"), set_lr_scheduler)
-    device = property(attrgetter("fabric.device"), to, doc="Where the model is.")
     precision = property(attrgetter("fabric.strategy.precision.precision"), doc="Never ``auto``.")
     total_epochs = property(attrgetter("state.epoch"), doc="Epochs done so far.")
-    history = property(attrgetter("state.history"), doc="One row per epoch, see `TrainState`.")
     losses = property(lambda self: [row["train_loss"] for row in self.history], doc="Of training.")
     val_losses = property(lambda self: [r["valid_loss"] for r in self.history], doc="Of validation.")
     learning_rates = property(attrgetter("state.learning_rates"), doc="After each scheduler step.")
@@ -301,7 +323,7 @@ class Architecture:
 
     def _run(self, inputs: Tensor) -> Any:
         with eval_mode(self.model), torch.no_grad():
-            return engine.forward(self.fabric, self.model)(inputs.to(self.device))
+            return engine.run(self.fabric, self.model, inputs.to(self.device))
 
     def evaluate(self, loader: Iterable[Any] | None = None) -> Scores:
         """Return the scores on a loader: by default the recipe's test images, else validation."""
@@ -357,34 +379,15 @@ class Architecture:
         """Draw the outputs of hooked layers for some images, titled with true and predicted labels."""
         from lenetscope.questions.outputs import plot_outputs
 
-        return plot_outputs(self._recorders.outputs_of(layers, n_images), y, yhat)
+        return plot_outputs(recording.outputs_of(self, layers, n_images), y, yhat)
 
-    def attach_hooks(
-        self, layers_to_hook: Layers, hook_fn: Any = None, *, max_bytes: int = DEFAULT_BUDGET
-    ) -> None:
-        """Record outputs of layers, see `find_layers`, in place of those hooked before.
-
-        Or call ``hook_fn`` with (layer, inputs, outputs). `Capture` says what ``max_bytes`` does.
-        """
-        self._recorders.attach(self.model, layers_to_hook, hook_fn, max_bytes)
-
-    def capture_gradients(self, layers_to_hook: Layers, *, max_bytes: int = DEFAULT_BUDGET) -> None:
-        """Record the gradients of layers' parameters at each backward pass, in `gradients`."""
-        self._recorders.capture("gradients", self.model, layers_to_hook, max_bytes)
-
-    def capture_parameters(self, layers_to_hook: Layers, *, max_bytes: int = DEFAULT_BUDGET) -> None:
-        """Record the parameters of layers at each forward pass, in `parameters`."""
-        self._recorders.capture("parameters", self.model, layers_to_hook, max_bytes)
-
-    def remove_hooks(self) -> None:
-        """Remove all hooks from the model; what they recorded stays."""
-        self._recorders.remove()
-
-    handles = recorded("handles", "What has hooks on it, by layer; each has ``remove()``.")
-    visualization = recorded("visualization", "Outputs of hooked layers: arrays (N, …), or None.")
-    gradients = recorded("gradients", "What was captured: [layer][parameter], a list of arrays.")
-    parameters = recorded("parameters", "What was captured: [layer][parameter], a list of arrays.")
-    _gradients, _parameters = gradients, parameters  # their names in StepByStep
+    attach_hooks = recording.attach_hooks
+    remove_hooks = recording.remove_hooks
+    capture_gradients = recording.capture_gradients
+    capture_parameters = recording.capture_parameters
+    gradients = property(attrgetter("_gradients"), doc="``[layer][parameter]``, a list of arrays.")
+    parameters = property(attrgetter("_parameters"), doc="``[layer][parameter]``, a list of arrays.")
+    visualization = property(recording.visualization, recording.set_visualization)
 
     def count_parameters(self) -> int:
         """Return how many numbers the model learns."""
@@ -392,8 +395,4 @@ class Architecture:
 
     loader_apply = staticmethod(statistics.loader_apply)
     make_normalizer = staticmethod(statistics.make_normalizer)
-
-    @staticmethod
-    def statistics_per_channel(images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return (3, C) of images (N, C, H, W): N, summed means, summed standard deviations."""
-        return statistics.per_channel(images)
+    statistics_per_channel = staticmethod(statistics.statistics_per_channel)

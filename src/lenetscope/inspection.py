@@ -4,6 +4,7 @@ The command line, the report and notebooks ask their questions of an `Inspection
 test images, what the network returns for them, the features that its last layer decides by.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -36,36 +37,25 @@ FEATURE_BYTES = 2 * 2**30
 
 
 class Inspection:
-    """A run, ready to be asked.
+    """A run, ready to be inspected.
 
     Args:
         run: the folder.
         arch: its network, see `Architecture.from_run`.
         data_dir: where the data is; by default where it was when the run was trained.
-        progress: shows the progress of long computations.
 
     Attributes:
-        run, arch, progress: as given.
+        run, arch: as given.
+        progress: what shows the progress of long computations; may be assigned.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        arch: Architecture,
-        data_dir: Path | None = None,
-        progress: Progress = no_progress,
-    ) -> None:
-        self.run, self.arch, self.progress = run, arch, progress
-        self._data_dir = data_dir
+    def __init__(self, run: Run, arch: Architecture, data_dir: Path | None = None) -> None:
+        self.run, self.arch, self._data_dir = run, arch, data_dir
+        self.progress: Progress = no_progress
 
     @classmethod
     def open(
-        cls,
-        run: str | Path | Run,
-        *,
-        device: str | None = None,
-        data_dir: Path | None = None,
-        progress: Progress = no_progress,
+        cls, run: str | Path | Run, *, device: str | None = None, data_dir: Path | None = None
     ) -> Self:
         """Open a run folder.
 
@@ -73,14 +63,13 @@ class Inspection:
             run: the folder.
             device: where to compute; by default as the run's recipe says.
             data_dir: where the data is; by default where it was when the run was trained.
-            progress: shows the progress of long computations.
 
         Raises:
             RunError: if there is no such run, or it has no weights yet.
             CheckpointError: if its weights are those of another network.
         """
-        folder = run if isinstance(run, Run) else Run.open(Path(run))
-        return cls(folder, Architecture.from_run(folder, device=device), data_dir, progress)
+        folder = Run.open(run)
+        return cls(folder, Architecture.from_run(folder, device=device), data_dir)
 
     def draw(
         self,
@@ -111,28 +100,22 @@ class Inspection:
             StorageError: if a file cannot be written.
         """
         selection = selection or Selection.of(self)
-        asked = [what] if isinstance(what, str) else list(dict.fromkeys(what or []))
-        names = QUESTIONS.names() if "all" in asked else asked
-        questions = {name: QUESTIONS.get(name) for name in names or QUESTIONS.names()}
-        if not names:
-            questions = {
-                name: question
-                for name, question in questions.items()
-                if question.default and (question.of_layers or not selection.layers)
-            }
-        folder = out or self.run.figures
+        asked = [what] if isinstance(what, str) else what or []
+        names = QUESTIONS.names() if "all" in asked or not asked else asked
+        questions = {name: QUESTIONS.get(name) for name in names}
         written = []
         for name, question in questions.items():
-            self.progress = tracker(name)
-            for file, figure in question.figures(self, selection):
-                written.append(style.save(figure, folder / f"{file}.{format}"))
+            if asked or (question.default and (question.of_layers or not selection.layers)):
+                self.progress = tracker(name)
+                for file, figure in question.figures(self, selection):
+                    path = (out or self.run.path / "figures") / f"{file}.{format}"
+                    written.append(style.save(figure, path))
         return written
 
     @property
     def model(self) -> nn.Module:
         """The network, as trained."""
-        model: nn.Module = self.arch.model
-        return model
+        return self.arch.model
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -164,13 +147,9 @@ class Inspection:
 
         Layers that run several times in a pass are left out.
         """
-        names = [row.name for row in self.layers]
-        maps = [
-            row.name
-            for row in self.layers
-            if len(row.shape) == 3 and max(row.shape[1:]) > 1 and names.count(row.name) == 1
-        ]
-        return maps[-1] if maps else None
+        calls = Counter(row.name for row in self.layers)
+        large = (row.name for row in self.layers if len(row.shape) == 3 and max(row.shape[1:]) > 1)
+        return next((name for name in reversed(list(large)) if calls[name] == 1), None)
 
     @cached_property
     def last_layer(self) -> str:
@@ -179,10 +158,9 @@ class Inspection:
         Raises:
             LayerError: if no layer has parameters.
         """
-        learning = [row.name for row in self.layers if row.parameters]
-        if not learning:
-            raise LayerError("no layer of this network has parameters.")
-        return learning[-1]
+        if learning := [row.name for row in self.layers if row.parameters]:
+            return learning[-1]
+        raise LayerError("no layer of this network has parameters.")
 
     @cached_property
     def penultimate(self) -> str:
@@ -225,11 +203,6 @@ class Inspection:
         """The training images (M, C, H, W) uint8, all in memory."""
         return self.splits.train.images[:]
 
-    @property
-    def train_labels(self) -> Tensor:
-        """The labels of the training images, (M,) int64."""
-        return self.splits.train.labels
-
     @cached_property
     def images(self) -> Tensor:
         """The test images as the network takes them, (N, C, H, W)."""
@@ -268,20 +241,21 @@ class Inspection:
 
     @cached_property
     def scores(self) -> Scores:
-        """How the network does on the test images, counted anew."""
+        """The scores on the test images, computed again."""
         self.splits  # noqa: B018  # compares the data with the run's
         return self.arch.evaluate()
 
     @cached_property
     def mistakes(self) -> Table[Mistake]:
         """Every mistake on the test images, the worst first, with the nearest training images."""
+        train_labels = self.splits.train.labels
         return find_mistakes(
             self.probabilities,
             self.labels,
             features=self.features,
             train_features=self.train_features,
-            train_labels=self.train_labels,
-            k=min(NEAREST, len(self.train_labels)),
+            train_labels=train_labels,
+            k=min(NEAREST, len(train_labels)),
         )
 
     @cached_property
@@ -295,11 +269,10 @@ class Inspection:
         return self._features(self.splits.train)
 
     def _features(self, data: LabelledImages) -> Tensor:
-        starts = range(0, len(data.labels), BATCH_SIZE)
         recorder = capture(self.model, self.last_layer, what="inputs", max_bytes=FEATURE_BYTES)
         with recorder as seen, torch.no_grad():
             self.model.eval()
-            for start in self.progress(starts):
+            for start in self.progress(range(0, len(data.labels), BATCH_SIZE)):
                 images = self.prepared(data.images[start : start + BATCH_SIZE])
                 for batch in batches(self.model, images):
                     self.model(batch)
@@ -322,12 +295,11 @@ class Inspection:
         Raises:
             RunError: if the run has kept none.
         """
-        epochs = self.run.snapshot_epochs()
-        if not epochs:
-            raise RunError(
-                f"{self.run.path} has kept no snapshots of its epochs; train it again to keep them."
-            )
-        return epochs
+        if epochs := self.run.snapshot_epochs():
+            return epochs
+        raise RunError(
+            f"{self.run.path} has kept no snapshots of its epochs; train it again to keep them."
+        )
 
     def model_at(self, epoch: int) -> nn.Module:
         """Return the network as it was after an epoch, in evaluation mode.
@@ -345,7 +317,6 @@ class Inspection:
         """
         if not selection.layers:
             return self.convolutions
-        found = [name for name in selection.layers if name in self.convolutions]
-        if not found:
-            raise LayerError(unknown("convolution", selection.layers[0], self.convolutions))
-        return found
+        if found := [name for name in selection.layers if name in self.convolutions]:
+            return found
+        raise LayerError(unknown("convolution", selection.layers[0], self.convolutions))

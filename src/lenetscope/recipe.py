@@ -5,7 +5,7 @@ torch, so that ``lenetscope --help`` answers at once.
 """
 
 import dataclasses
-import math
+import sys
 import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
@@ -21,6 +21,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"]
 MemoryFormat = Literal["auto", "channels_last", "contiguous"]
 PRECISION_SHORT_FORMS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
+_FOLDER = resources.files("lenetscope") / "recipes"
 _BOUNDS = {"least": ("at least", ge), "above": ("above", gt), "most": ("at most", le)}
 
 
@@ -30,7 +31,7 @@ def _field(group: Group | None, help: str, registry: str | None = None, **bounds
     Args:
         group: under which the report lists it; None for what is not a setting.
         help: one line for the command line.
-        registry: ``"module:NAME"`` of the registry whose names it takes.
+        registry: ``"module:NAME"`` of the registry whose names it takes, below ``lenetscope``.
         bounds: its range, with keys of ``_BOUNDS``.
     """
     return field(metadata={"group": group, "help": help, "registry": registry, "bounds": bounds})
@@ -46,33 +47,29 @@ class Recipe:
 
     name: str = _field(None, "name of the run's folder, to which a number is added")
     summary: str = _field(None, "what the recipe is for, in one line")
-    dataset: str = _field("data", "data set", "lenetscope.data.sources:DATASETS")
+    dataset: str = _field("data", "data set", "data.sources:DATASETS")
     holdout: int = _field(
         "data", "training images held out for validation; 0: validate on the test images", least=0
     )
     mean: tuple[float, ...] = _field("data", "subtracted from pixels in [0, 1], one number per channel")
     std: tuple[float, ...] = _field("data", "then divides the pixels, one number per channel")
     augmentation: str = _field(
-        "data",
-        "augmentation of the training images",
-        "lenetscope.data.augmentations:AUGMENTATIONS",
+        "data", "augmentation of the training images", "data.augmentations:AUGMENTATIONS"
     )
-    model: str = _field("network", "network", "lenetscope.models:MODELS")
+    model: str = _field("network", "network", "models:MODELS")
     dropout: float = _field(
         "network", "probability of dropping a unit of the last hidden layer", least=0, most=1
     )
-    loss: str = _field("training", "loss", "lenetscope.training.choices:LOSSES")
+    loss: str = _field("training", "loss", "training.choices:LOSSES")
     label_smoothing: float = _field(
         "training", "fraction of the target spread evenly over all classes", least=0, most=0.5
     )
-    optimizer: str = _field("training", "optimizer", "lenetscope.training.choices:OPTIMIZERS")
+    optimizer: str = _field("training", "optimizer", "training.choices:OPTIMIZERS")
     lr: float = _field("training", "learning rate", above=0)
     momentum: float = _field("training", "momentum of SGD; the first beta of Adam", least=0, most=1)
     beta2: float = _field("training", "second beta of Adam; not used by SGD", least=0, most=0.999999)
     weight_decay: float = _field("training", "weight decay", least=0)
-    schedule: str = _field(
-        "training", "learning rate schedule", "lenetscope.training.choices:SCHEDULES"
-    )
+    schedule: str = _field("training", "learning rate schedule", "training.choices:SCHEDULES")
     batch_size: int = _field("training", "images per step, over all processes together", least=1)
     epochs: int = _field("training", "passes over the training images", least=1)
     seed: int = _field(
@@ -93,14 +90,14 @@ class Recipe:
             raise RecipeError(f"'std' must be above 0, not {list(self.std)}.")
 
     @classmethod
-    def load(cls, name_or_path: str | Path, **overrides: Any) -> Self:
+    def load(cls, recipe: "str | Path | Recipe", **overrides: Any) -> Self:
         """Read the recipe of that name, or the TOML file at that path.
 
         >>> Recipe.load("reference", epochs=3).epochs
         3
 
         Args:
-            name_or_path: a name that `names` lists, or a path that ends in ``.toml``.
+            recipe: a name that `names` lists, a path that ends in ``.toml``, or a recipe to change.
             overrides: fields that replace those of the recipe.
 
         Raises:
@@ -108,21 +105,22 @@ class Recipe:
             StorageError: if the file cannot be read.
         """
         settings = {"name": "reference"} | tomllib.loads(source("reference"))
-        if str(name_or_path).endswith(".toml"):
-            path = Path(name_or_path)
+        if isinstance(recipe, Recipe):
+            settings = recipe.as_dict()
+        elif str(recipe).endswith(".toml"):
+            path = Path(recipe)
             settings |= {"name": path.stem, "summary": ""} | _read_file(path)
         else:
-            settings |= {"name": str(name_or_path)} | tomllib.loads(source(str(name_or_path)))
+            settings |= {"name": str(recipe)} | tomllib.loads(source(str(recipe)))
         settings |= overrides
         known = [item.name for item in dataclasses.fields(cls)]
-        for key in settings:
-            if key not in known:
-                raise RecipeError(unknown("recipe key", key, known))
+        if strange := [key for key in settings if key not in known]:
+            raise RecipeError(unknown("recipe key", strange[0], known))
         return cls(**settings)
 
     def replace(self, **overrides: Any) -> Self:
         """Return a copy with some fields replaced; see `load` for what it raises."""
-        return type(self).load("reference", **(self.as_dict() | overrides))
+        return self.load(self, **overrides)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, tuples as lists."""
@@ -146,7 +144,7 @@ def names() -> list[str]:
     >>> names()
     ['fast', 'reader', 'reference']
     """
-    return sorted(p.name.removesuffix(".toml") for p in _folder().iterdir() if p.name.endswith(".toml"))
+    return sorted(p.name.removesuffix(".toml") for p in _FOLDER.iterdir() if p.name.endswith(".toml"))
 
 
 def source(name: str) -> str:
@@ -157,12 +155,7 @@ def source(name: str) -> str:
     """
     if name not in names():
         raise RecipeError(f"{unknown('recipe', name, names())} Or give a path that ends in .toml.")
-    text: str = _folder().joinpath(f"{name}.toml").read_text("utf-8")
-    return text
-
-
-def _folder() -> Any:
-    return resources.files("lenetscope") / "recipes"
+    return _FOLDER.joinpath(f"{name}.toml").read_text("utf-8")
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -172,9 +165,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise RecipeError(f"there is no recipe file {path}. Shipped: {listed(names())}.") from None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} is not UTF-8 text, so it is not a TOML file.") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of TOML, or of UTF-8
         raise RecipeError(f"{path} is not valid TOML: {error}.") from error
 
 
@@ -185,10 +176,9 @@ def _checked(item: "dataclasses.Field[Any]", value: Any) -> Any:
         value = PRECISION_SHORT_FORMS.get(str(value), value) if key == "precision" else value
         if value not in get_args(kind):
             raise RecipeError(unknown(key, str(value), get_args(kind)))
-    elif kind is bool and not isinstance(value, bool):
-        raise RecipeError(f"'{key}' must be true or false, not {value!r}.")
-    elif kind is str and not isinstance(value, str):
-        raise RecipeError(f"'{key}' must be text, not {value!r}.")
+    elif kind in (bool, str) and not isinstance(value, kind):
+        allowed = "text" if kind is str else "true or false"
+        raise RecipeError(f"'{key}' must be {allowed}, not {value!r}.")
     elif key == "name" and (not value or set(value) & set('/\\:"\n\0') or value[0] in ". "):
         raise RecipeError(f"'name' is the name of a folder, which {value!r} cannot be.")
     elif get_origin(kind) is tuple:
@@ -204,16 +194,11 @@ def _checked(item: "dataclasses.Field[Any]", value: Any) -> Any:
 def _number(item: "dataclasses.Field[Any]", kind: Any, value: Any) -> Any:
     key = item.name
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if kind is int and not whole:
-        raise RecipeError(f"'{key}' must be a whole number, not {value!r}.")
-    if not whole and not isinstance(value, float):
-        raise RecipeError(f"'{key}' must be a number, not {value!r}.")
-    try:
-        number = kind(value)
-    except OverflowError:
-        number = math.inf
-    if kind is float and not math.isfinite(number):
+    if not whole and (kind is int or not isinstance(value, float)):
+        raise RecipeError(f"'{key}' must be a {'whole ' * (kind is int)}number, not {value!r}.")
+    if kind is float and not abs(value) <= sys.float_info.max:  # also if it is not a number
         raise RecipeError(f"'{key}' must be a finite number, not {value!r}.")
+    number = kind(value)
     bounds = [(*_BOUNDS[bound], limit) for bound, limit in item.metadata["bounds"].items()]
     if not all(holds(number, limit) for _, holds, limit in bounds):
         allowed = " and ".join(f"{text} {limit}" for text, _, limit in bounds)

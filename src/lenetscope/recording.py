@@ -1,28 +1,26 @@
 """Recording what layers are given, what they return, the gradients that come back, and parameters.
 
-`capture` keeps detached copies on the CPU, within a budget in bytes. It stands on `observe`.
+`capture` keeps detached copies on the CPU, within a budget in bytes. It is built on `observe`.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from lenetscope.errors import DataError, LayerError, unknown
-from lenetscope.observe import (
-    Call,
-    Layers,
-    find_layers,
-    hook_gradients,
-    observe,
-    on_gradient,
-    require_one_of,
-)
+from lenetscope.observe import Call, Layers, find_layers, observe, on_gradient, require_one_of
 
+if TYPE_CHECKING:
+    from lenetscope.architecture import Architecture
+
+Array = npt.NDArray[Any]
+Records = dict[str, dict[str, list[Array]]]
 What = Literal["outputs", "inputs", "gradients"]
 WhenFull = Literal["stop", "sample"]
 
@@ -30,46 +28,46 @@ DEFAULT_BUDGET = 256 * 2**20
 """Bytes that a recording keeps before it stops: 256 MiB."""
 
 
-class Budget:
-    """Bytes that may still be kept.
+class Recorder:
+    """Hooks on a model, and the bytes that what they record may take.
 
     Args:
-        size: how many in all.
+        max_bytes: how many in all.
+
+    Attributes:
+        used: how many are used.
+        exceeded: whether recording has stopped for want of room.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.used = 0
-        self.exceeded = False
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes, self.used, self.exceeded = max_bytes, 0, False
+        self._handles: list[Any] = []
 
-    def has_room(self, size: int) -> bool:
-        """Tell whether so many bytes would fit."""
-        return not self.exceeded and self.used + size <= self.size
+    def remove(self) -> None:
+        """Remove every hook from the model; what was recorded stays."""
+        while self._handles:
+            self._handles.pop().remove()
 
-    def admits(self, size: int) -> bool:
-        """Count so many bytes if they fit; else stop for good, and warn once."""
-        if self.has_room(size):
+    def _has_room(self, size: int) -> bool:
+        return not self.exceeded and self.used + size <= self.max_bytes
+
+    def _admits(self, size: int) -> bool:
+        """Count so many bytes if there is room for them; else stop for good, and warn once."""
+        if self._has_room(size):
             self.used += size
             return True
         if not self.exceeded:
             warnings.warn(
                 f"recording stopped: the next values would exceed the budget of "
-                f"{self.size / 2**20:.0f} MiB. What was recorded until now is kept; remove the hooks "
-                "when done, record fewer layers, or give a larger max_bytes.",
+                f"{self.max_bytes / 2**20:.0f} MiB. What was recorded until now is kept; remove the "
+                "hooks when done, record fewer layers, or give a larger max_bytes.",
                 stacklevel=3,
             )
         self.exceeded = True
         return False
 
 
-def capture(
-    model: nn.Module,
-    layers: Layers = None,
-    *,
-    what: What = "outputs",
-    max_bytes: int = DEFAULT_BUDGET,
-    when_full: WhenFull = "stop",
-) -> "Capture":
+class Capture(Recorder, Mapping[str, Tensor]):
     """Record what layers are given or return, for the length of a ``with`` block.
 
     >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
@@ -78,8 +76,9 @@ def capture(
     >>> seen["1"].shape
     torch.Size([5, 2])
 
-    At the end of the block, however it ends, the model and the random streams are as they were, see
-    `observe`; what was recorded stays.
+    It is a mapping from the names (and calls) of the layers that ran to tensors (N, …). At the end of
+    the block, however it ends, the model and the random streams are as they were, see `observe`; what
+    was recorded stays. Without a block it records until `remove`.
 
     Args:
         model: any module, in any mode, on any device, also under autocast.
@@ -88,21 +87,16 @@ def capture(
             (of whatever ``backward()`` is called on, with respect to a layer's outputs).
         max_bytes: of what is kept in all, as float32 or wider.
         when_full: ``"stop"``: when the next values would exceed ``max_bytes``, recording stops with a
-            warning, and what complete passes gave is kept. ``"sample"``: every second row is dropped,
-            then every fourth, and so on, the same rows of every layer, so that all of the data stays
-            evenly represented.
+            warning, and what was recorded in complete passes is kept. ``"sample"``: every second row
+            is dropped, then every fourth, and so on, the same rows of every layer, so that all of the
+            data stays evenly represented.
+
+    Attributes:
+        stride: every ``stride``-th row is kept; 1 until ``"sample"`` drops any.
 
     Raises:
         LayerError: if the model has no such layer.
         UsageError: if ``what`` or ``when_full`` is none of the above.
-    """
-    return Capture(model, layers, what=what, max_bytes=max_bytes, when_full=when_full)
-
-
-class Capture(Mapping[str, Tensor]):
-    """What `capture` records: a mapping from a layer's name (and call) to a tensor (N, …).
-
-    It holds the layers that ran. Without a ``with`` block it records until `remove`.
     """
 
     def __init__(
@@ -116,36 +110,25 @@ class Capture(Mapping[str, Tensor]):
     ) -> None:
         require_one_of("what", what, get_args(What))
         require_one_of("when_full", when_full, get_args(WhenFull))
-        self.what, self.when_full = what, when_full
-        self.budget = Budget(max_bytes)
-        self.stride = 1
+        super().__init__(max_bytes)
+        self.what, self.when_full, self.stride = what, when_full, 1
         self._batches: dict[str, list[Tensor]] = {}
-        self._passes: dict[str, int] = {}
-        self._rows: dict[str, int] = {}
-        self._handles: list[Any] = []
+        self._passes: Counter[str] = Counter()
+        self._rows: Counter[str] = Counter()
         # inputs before the layer runs, because it may work in place
-        when: Literal["before", "after"] = "before" if what == "inputs" else "after"
-        self._observer = observe(model, layers, self._record, when=when)
+        self._observer = observe(
+            model, layers, self._record, when="before" if what == "inputs" else "after"
+        )
+        self._handles.append(self._observer)
         self.layers = self._observer.layers
-
-    def remove(self) -> None:
-        """Remove every hook from the model; what was recorded stays."""
-        self._observer.remove()
-        while self._handles:
-            self._handles.pop().remove()
 
     def __enter__(self) -> Self:
         self._observer.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: Any) -> None:
         self.remove()
-        self._observer.__exit__(kind, error, trace)
+        self._observer.__exit__(*raised)
 
     def __getitem__(self, name: str) -> Tensor:
         """Return what was recorded of a layer, all batches together, (N, …).
@@ -204,36 +187,28 @@ class Capture(Mapping[str, Tensor]):
             self._handles.append(on_gradient(values, lambda gradient: self._keep(call.key, gradient)))
 
     def _keep(self, key: str, values: Tensor) -> None:
-        """Keep the rows of one pass whose numbers the stride divides, if the budget lets them."""
+        """Keep those rows of a pass whose numbers the stride divides, if the budget has room."""
         rows = values if values.ndim else values[None]
-        start = self._rows.get(key, 0)
-        self._rows[key] = start + len(rows)
-        kept = self._every(rows, start)
-        while (
-            self.when_full == "sample"
-            and not self.budget.has_room(bytes_of(kept))
-            and self._drop_every_second_row(rows, start)
-        ):
-            kept = self._every(rows, start)
-        if len(kept) and self.budget.admits(bytes_of(kept)):
+        start = self._rows[key]
+        self._rows[key] = end = start + len(rows)
+        kept = rows[-start % self.stride :: self.stride]
+        while self.when_full == "sample" and self.stride <= end:
+            if self._has_room(bytes_of(kept)):
+                break
+            self._drop_every_second_row()
+            kept = rows[-start % self.stride :: self.stride]
+        if len(kept) and self._admits(bytes_of(kept)):
             self._batches.setdefault(key, []).append(to_cpu(kept))
-            self._passes[key] = self._passes.get(key, 0) + 1
-        elif self.budget.exceeded:
-            self._drop_unfinished_pass(self._passes.get(key, 0))
+            self._passes[key] += 1
+        elif self.exceeded:
+            self._drop_unfinished_pass(self._passes[key])
 
-    def _every(self, rows: Tensor, start: int) -> Tensor:
-        return rows[(-start) % self.stride :: self.stride]
-
-    def _drop_every_second_row(self, rows: Tensor, start: int) -> bool:
-        """Double the stride; return False when there is nothing left to drop."""
-        if self.stride > start + len(rows):
-            return False
+    def _drop_every_second_row(self) -> None:
         self.stride *= 2
         for name, batches in self._batches.items():
             # a clone, because a view would hold on to all the rows
             batches[:] = [self._merged(name)[::2].clone()]
-        self.budget.used = sum(bytes_of(b) for batches in self._batches.values() for b in batches)
-        return True
+        self.used = sum(bytes_of(b) for batches in self._batches.values() for b in batches)
 
     def _drop_unfinished_pass(self, complete: int) -> None:
         """Let every layer keep as many passes as the one that found no room."""
@@ -245,8 +220,12 @@ class Capture(Mapping[str, Tensor]):
                 del self._batches[key]
 
 
-class ParameterRecord:
-    """Record the parameters of layers at each forward pass, or their gradients at each backward.
+capture = Capture
+"""`Capture` under a name that reads well in a ``with`` statement."""
+
+
+class ParameterRecord(Recorder):
+    """Record the parameters of layers at each forward pass, or their gradients at each backward pass.
 
     Args:
         model: any module.
@@ -262,42 +241,109 @@ class ParameterRecord:
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        layers: Layers,
-        *,
-        gradients: bool = False,
-        max_bytes: int = DEFAULT_BUDGET,
+        self, model: nn.Module, layers: Layers, *, gradients: bool, max_bytes: int = DEFAULT_BUDGET
     ) -> None:
-        self.budget = Budget(max_bytes)
-        self.values: dict[str, dict[str, list[npt.NDArray[Any]]]] = {}
-        self._handles: list[Any] = []
+        super().__init__(max_bytes)
+        self.values: Records = {}
         for name, layer in find_layers(model, layers).items():
-            rows = self.values[name] = {}
-            for key, parameter in layer.named_parameters():
-                if gradients and parameter.requires_grad:
-                    rows[key] = []
-                    self._handles += hook_gradients([parameter], self._keeper(rows[key]))
-                elif not gradients:
-                    rows[key] = []
+            chosen = [(k, p) for k, p in layer.named_parameters() if p.requires_grad or not gradients]
+            self.values[name] = {key: [] for key, _ in chosen}
+            for key, parameter in chosen if gradients else ():
+                keep = partial(self._keep, self.values[name][key])
+                self._handles.append(on_gradient(parameter, keep))
         if not gradients:
             self._handles.append(observe(model, layers, self._record))
 
-    def remove(self) -> None:
-        """Remove every hook from the model; what was recorded stays."""
-        while self._handles:
-            self._handles.pop().remove()
-
     def _record(self, call: Call) -> None:
         for key, parameter in call.layer.named_parameters():
-            self._keeper(self.values[call.name][key])(parameter)
+            self._keep(self.values[call.name][key], parameter)
 
-    def _keeper(self, row: list[npt.NDArray[Any]]) -> Any:
-        def keep(value: Tensor) -> None:
-            if self.budget.admits(bytes_of(value)):
-                row.append(to_cpu(value).numpy())
+    def _keep(self, row: list[Array], value: Tensor) -> None:
+        if self._admits(bytes_of(value)):
+            row.append(to_cpu(value).numpy())
 
-        return keep
+
+# The methods of `Architecture` that record layers of its model.
+
+
+def attach_hooks(
+    self: "Architecture",
+    layers_to_hook: Layers,
+    hook_fn: Any = None,
+    *,
+    max_bytes: int = DEFAULT_BUDGET,
+) -> None:
+    """Record outputs of layers, see `find_layers`, in place of those hooked before.
+
+    Or call ``hook_fn`` with (layer, inputs, outputs). `Capture` says what ``max_bytes`` does.
+    """
+    if hook_fn is None:
+        hooks: Any = Capture(self.model, layers_to_hook, max_bytes=max_bytes)
+    else:
+        hooks = observe(self.model, layers_to_hook, lambda c: hook_fn(c.layer, c.inputs, c.outputs))
+    _replace(self, "", hooks, hooks.layers)
+    self.visualization = hooks if hook_fn is None else dict.fromkeys(hooks.layers)
+
+
+def capture_gradients(
+    self: "Architecture", layers_to_hook: Layers, *, max_bytes: int = DEFAULT_BUDGET
+) -> None:
+    """Record the gradients of layers' parameters at each backward pass, in `gradients`."""
+    record = ParameterRecord(self.model, layers_to_hook, gradients=True, max_bytes=max_bytes)
+    _replace(self, ".gradients", record, record.values)
+    self._gradients = record.values
+
+
+def capture_parameters(
+    self: "Architecture", layers_to_hook: Layers, *, max_bytes: int = DEFAULT_BUDGET
+) -> None:
+    """Record the parameters of layers at each forward pass, in `parameters`."""
+    record = ParameterRecord(self.model, layers_to_hook, gradients=False, max_bytes=max_bytes)
+    _replace(self, ".parameters", record, record.values)
+    self._parameters = record.values
+
+
+def remove_hooks(self: "Architecture") -> None:
+    """Remove all hooks from the model; what they recorded stays."""
+    while self.handles:
+        self.handles.popitem()[1].remove()
+
+
+def visualization(self: "Architecture") -> dict[str, Any]:
+    """Outputs of hooked layers: arrays (N, …), None before a forward pass."""
+    if not isinstance(seen := self._seen, Capture):
+        return seen  # type: ignore[no-any-return]  # a method of the user's own may change it
+    return {name: seen[name].numpy() if name in seen else None for name in seen.names}
+
+
+def set_visualization(self: "Architecture", values: Any) -> None:
+    """Keep what a method of the user's own recorded."""
+    self._seen = values
+
+
+def outputs_of(self: "Architecture", layers: str | Iterable[str], count: int) -> dict[str, Array]:
+    """Return the recorded outputs of some layers for the first images.
+
+    Raises:
+        LayerError: if a layer is not hooked.
+        DataError: if nothing has gone through it.
+    """
+    names, seen = [layers] if isinstance(layers, str) else list(layers), self.visualization
+    for name in names:
+        if name not in seen:
+            raise LayerError(f"{unknown('hooked layer', name, seen)} Call attach_hooks first.")
+        if seen[name] is None:
+            raise DataError(f"nothing has gone through layer '{name}' since it was hooked.")
+    return {name: seen[name][:count] for name in names}
+
+
+def _replace(self: "Architecture", kind: str, hooks: Any, layers: Iterable[str]) -> None:
+    """Put the handles of new hooks in the place of those of the same kind."""
+    former, self._recorders[kind] = self._recorders.get(kind), hooks
+    if former is not None:
+        former.remove()
+        self.handles = {key: each for key, each in self.handles.items() if each is not former}
+    self.handles |= {f"{layer}{kind}": hooks for layer in layers}
 
 
 def bytes_of(values: Tensor) -> int:

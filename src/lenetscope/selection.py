@@ -1,4 +1,4 @@
-"""Which images and layers are looked at."""
+"""Which images and layers are inspected."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenetscope.observe import find_layers
+from lenetscope.observe import Layers, find_layers
 from lenetscope.reading import decode, fit_to
 
 if TYPE_CHECKING:
     from lenetscope.inspection import Inspection
 
 SAMPLES = 4
-"""Test images that are looked at where no picture is given."""
+"""Test images that are inspected where no picture is given."""
 EXAMPLES = 12
 """Examples at most, one per class."""
 IMAGES_PER_CELL = 12
@@ -28,7 +28,7 @@ EMBEDDED_BYTES = 400_000
 
 @dataclass(frozen=True)
 class Selection:
-    """Images and layers to look at.
+    """Images and layers to inspect.
 
     Attributes:
         pixels: (M, C, H, W) uint8.
@@ -41,12 +41,7 @@ class Selection:
     layers: list[str] | None
 
     @classmethod
-    def of(
-        cls,
-        inspection: "Inspection",
-        pictures: Sequence[Path] = (),
-        layers: Sequence[str] | None = None,
-    ) -> Self:
+    def of(cls, inspection: "Inspection", pictures: Sequence[Path] = (), layers: Layers = None) -> Self:
         """Read picture files, or take the first test images; find layers.
 
         Args:

@@ -4,6 +4,7 @@ How the values of a column are written is declared with its field: see `column`.
 """
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from html import escape
 from io import StringIO
@@ -35,7 +36,8 @@ class Table(Sequence[Row]):
     relu2              50.0%
 
     Args:
-        rows: instances of one dataclass. None is written as ``-``, a tuple as ``32x28x28``.
+        rows: instances of one dataclass. None is written as ``-``, a tuple as ``32x28x28``; fields
+            declared with ``repr=False`` are left out.
     """
 
     def __init__(self, rows: Iterable[Row]) -> None:
@@ -62,19 +64,36 @@ class Table(Sequence[Row]):
     def _repr_html_(self) -> str:
         return html_table(*self._cells()) if self._rows else "<p>(no rows)</p>"
 
+    __html__ = _repr_html_  # how templates ask for it
+
     def as_dicts(self) -> list[dict[str, Any]]:
         """Return the rows as plain dictionaries, for JSON."""
         return [dataclasses.asdict(row) for row in self._rows]  # type: ignore[call-overload]
 
     def _cells(self) -> tuple[list[str], list[list[str]], list[bool]]:
         """Return headings, texts, and which columns hold numbers."""
-        fields = dataclasses.fields(self._rows[0])  # type: ignore[arg-type]
+        fields = [f for f in dataclasses.fields(self._rows[0]) if f.repr]  # type: ignore[arg-type]
         headings = [f.metadata.get("heading") or f.name.replace("_", " ") for f in fields]
         values = [[getattr(row, f.name) for f in fields] for row in self._rows]
         forms = [f.metadata.get("form", "") for f in fields]
         cells = [[_text(*pair) for pair in zip(line, forms, strict=True)] for line in values]
         numeric = [any(isinstance(v, (int, float)) for v in lane) for lane in zip(*values, strict=True)]
         return headings, cells, numeric
+
+
+class ShowsRows(ABC):
+    """An answer that prints, and shows in a notebook, as its rows."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> Table[Any]:
+        """What is shown."""
+
+    def __str__(self) -> str:
+        return str(self.rows)
+
+    def _repr_html_(self) -> str:
+        return self.rows._repr_html_()
 
 
 def text_table(headings: Sequence[str], cells: Iterable[Sequence[str]], numeric: Sequence[bool]) -> str:

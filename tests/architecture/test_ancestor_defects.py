@@ -99,7 +99,7 @@ def test_gradients_are_arrays_within_a_budget(make_arch: Make) -> None:
     arch = make_arch()
     arch.capture_gradients("fc")
     arch.train(2, progress=False)
-    used = arch.handles["fc.gradients"].budget.used
+    used = arch.handles["fc.gradients"].used
     arch.remove_hooks()
     recorded = arch.gradients["fc"]["weight"]
     assert len(recorded) == 2 * 3  # three batches an epoch

@@ -89,7 +89,6 @@ def test_evaluate_agrees_with_a_count_by_hand(make_arch: Make, digits) -> None:
     assert scores.errors == int((predicted != labels[40:]).sum())
     for k, counts in enumerate(arch.correct(images[40:], labels[40:]).tolist()):
         assert counts == [scores.confusion[k, k], scores.confusion[k].sum()]
-    assert np.array_equal(arch.confusion_matrix(), scores.confusion)
     assert arch.plot_confusion().axes
 
 

@@ -95,12 +95,13 @@ def test_a_run_folder_of_another_format_is_refused(cli: Cli, run: Path, tmp_path
 def test_a_damaged_run_folder_gets_one_line(
     cli: Cli, run: Path, idx_folder: Path, tmp_path: Path, name: str, keep: float, tail: bytes
 ) -> None:
-    copy = tmp_path / "copy"
+    copy, data = tmp_path / "copy", tmp_path / "data"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(run, copy)
+    shutil.copytree(idx_folder, data, dirs_exist_ok=True)  # a damaged recipe may unpack MNIST there
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: int(keep * len(content))] + tail)
-    status, out, err = cli("evaluate", copy, "--data-dir", idx_folder)
+    status, out, err = cli("evaluate", copy, "--data-dir", data)
     if status:
         assert out == ""
         assert err.startswith("lenetscope: ")

@@ -32,7 +32,7 @@ def allowed(item: "dataclasses.Field[Any]") -> list[str]:
         return list(get_args(item.type))
     if registry := item.metadata["registry"]:
         module, _, name = registry.partition(":")
-        return getattr(import_module(module), name).names()
+        return getattr(import_module(f"lenetscope.{module}"), name).names()
     return []
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torchvision.datasets import MNIST
@@ -37,22 +36,16 @@ def test_a_batch_is_preprocessed_value_for_value_as_image_by_image() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_pixel_value_and_every_kind_of_image_is_preprocessed_as_torchvision_does(
-    channels: int,
-) -> None:
+def test_every_pixel_value_is_preprocessed_as_torchvision_does(channels: int) -> None:
     mean, std = (0.1307, 0.5, 0.44)[:channels], (0.3081, 0.25, 0.2)[:channels]
     reference = v2.Compose(
         [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
     )
     preprocess = Preprocess(mean, std)
     pixels = torch.arange(256, dtype=torch.uint8).repeat(channels).reshape(channels, 16, 16)
-    picture = v2.functional.to_pil_image(pixels)
-    for image in (pixels, picture, np.array(picture), pixels.float() / 255, pixels.double()):
-        before = image.clone() if isinstance(image, torch.Tensor) else None
-        found = preprocess(image)
-        assert type(found) is torch.Tensor
-        assert torch.equal(found, reference(image))
-        assert before is None or torch.equal(image, before)
+    before = pixels.clone()
+    assert torch.equal(preprocess(pixels), reference(pixels))
+    assert torch.equal(pixels, before)
     assert torch.equal(preprocess(pixels[None])[0], reference(pixels))
 
 
@@ -77,8 +70,6 @@ def test_each_image_comes_once_per_pass_and_the_order_changes() -> None:
 
 def test_without_a_generator_the_order_is_that_of_the_data() -> None:
     assert drawn(BatchLoader(numbered(7), 3, lambda x: x)) == list(range(7))
-    with pytest.raises(UsageError, match="'batch_size' must be at least 1"):
-        BatchLoader(numbered(7), 0, lambda x: x)
 
 
 def test_held_out_images_are_in_neither_part_twice(idx_folder: Path) -> None:

@@ -105,7 +105,7 @@ def test_it_prints_and_checks_its_arguments() -> None:
             curve.at_accuracy(wanted)
         with pytest.raises(UsageError, match="above 0 and at most 1"):
             curve.at_coverage(wanted)
-    with pytest.raises(UsageError, match="draws at least 1"):
+    with pytest.raises(UsageError, match="and draws, not 0.9, 0"):
         curve.at_accuracy(0.9, draws=0)
     with pytest.raises(DataError, match="not probabilities"):
         coverage_curve(np.array([[3.0, 1.0]]), np.array([0]))

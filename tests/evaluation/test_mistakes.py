@@ -26,20 +26,11 @@ LABELS = np.array([0, 2, 0, 1, 0])
 def test_the_worst_come_first() -> None:
     table = find_mistakes(torch.tensor(PROBABILITIES), torch.tensor(LABELS))
     assert [row.index for row in table] == [4, 2, 1, 3]
-    assert [(row.true, row.predicted, row.runner_up) for row in table] == [
-        (0, 1, 2),
-        (0, 1, 0),
-        (2, 0, 1),
-        (1, 2, 1),
-    ]
+    assert [(row.true, row.predicted) for row in table] == [(0, 1), (0, 1), (2, 0), (1, 2)]
     assert [row.loss for row in table] == pytest.approx([math.inf, -math.log(0.1), -math.log(0.2),
                                                          -math.log(0.3)])  # fmt: skip
     third = table[2]
-    assert (
-        third.probability_true,
-        third.probability_predicted,
-        third.probability_runner_up,
-    ) == pytest.approx((0.2, 0.5, 0.3))
+    assert (third.probability_true, third.probability_predicted) == pytest.approx((0.2, 0.5))
     assert third.nearest is third.nearest_true is third.nearest_predicted is None
 
 
@@ -51,7 +42,7 @@ def test_labels_that_may_be_wrong_are_marked() -> None:
     values = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     table = find_mistakes(values, labels)
     marked = {row.index for row in table if row.label_may_be_wrong}
-    assert marked == {issue.index for issue in find_label_issues(values, labels).issues}
+    assert marked == {issue.index for issue in find_label_issues(values, labels)}
     assert len(marked & set(range(20))) > 10
     assert len(marked) < len(table)
 

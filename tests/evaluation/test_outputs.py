@@ -92,7 +92,7 @@ def test_labels_that_a_loss_complains_about_are_named() -> None:
     error, outputs = IndexError("Target 5 is out of bounds."), torch.zeros(2, 3)
     named = label_error(outputs, torch.tensor([0, 5]), error)
     assert isinstance(named, DataError)
-    assert "from 0 to 5, and the network has outputs for 0 to 2" in str(named)
+    assert "labels go from 0 to 5, which is out of range: 0 to 2" in str(named)
     assert isinstance(label_error(torch.zeros(2, 3, 4), torch.full((2, 4), -1), error), DataError)
     for labels in (torch.tensor([0, 2]), torch.tensor([0.0, 5])):
         assert label_error(outputs, labels, error) is error
@@ -111,9 +111,9 @@ def test_what_is_not_logits_or_labels_is_refused() -> None:
     labels = require_labels(np.array([0, 2], dtype=np.uint8), 2, 3)
     assert (labels.dtype, labels.tolist()) == (torch.int64, [0, 2])
     for given, message in (
-        ([0], r"integers \(2,\), one per image, not torch.int64 \(1,\)"),
+        ([0], r"integers \(2,\), not torch.int64 \(1,\)"),
         ([0.0, 1.0], "not torch.float32"),
-        ([0, 3], "out of range: labels go from 0 to 3, and the network has outputs for 0 to 2"),
+        ([0, 3], "labels go from 0 to 3, which is out of range: 0 to 2"),
         ([-1, 0], "out of range"),
     ):
         with pytest.raises(DataError, match=message):

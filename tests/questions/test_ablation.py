@@ -14,7 +14,6 @@ from lenetscope.models.lenet import LeNet
 from lenetscope.plots import style
 from lenetscope.questions import ablation
 from lenetscope.questions.ablation import Ablation, ablate, plot_ablation
-from lenetscope.table import Table
 
 
 def errors_of(model: nn.Module, images: Tensor, labels: Tensor, classes: int) -> list[int]:
@@ -241,9 +240,8 @@ def test_what_cannot_be_answered_is_an_error() -> None:
 
 
 def answer(errors: np.ndarray, baseline: np.ndarray, totals: np.ndarray) -> Ablation:
-    tensors = (torch.from_numpy(np.asarray(v)) for v in (errors, baseline, totals))
-    by_unit, made, images = tensors
-    return Ablation("zero", Table([]), {"conv1": by_unit}, made, images)
+    by_unit, made, images = (torch.from_numpy(np.asarray(v)) for v in (errors, baseline, totals))
+    return Ablation({"conv1": by_unit}, made, images)
 
 
 def test_bars_are_ranked_and_rows_of_the_map_go_with_them() -> None:

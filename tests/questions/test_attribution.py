@@ -90,15 +90,15 @@ def test_saliency_is_the_largest_absolute_gradient_of_the_channels(in_place: InP
     assert torch.allclose(found.logit, logit(in_place, images, classes), atol=1e-6)
 
 
-@pytest.mark.parametrize("baseline", ["background", 0.0, torch.tensor([[[0.1]], [[-0.2]]])])
+@pytest.mark.parametrize("baseline", [None, 0.0, torch.tensor([[[0.1]], [[-0.2]]])])
 def test_integrated_gradients_are_a_riemann_sum(
-    in_place: InPlace, baseline: str | float | Tensor
+    in_place: InPlace, baseline: float | Tensor | None
 ) -> None:
     images = two_channels()
     classes = torch.full((5,), 1)
     found = attribute(in_place, images, 1, method="integrated-gradients", baseline=baseline, steps=64)
     in_place.eval()
-    if isinstance(baseline, str):
+    if baseline is None:
         start = torch.stack([images[:, 0].min(), images[:, 1].min()]).view(1, 2, 1, 1)
     else:
         start = torch.as_tensor(baseline)
@@ -110,7 +110,6 @@ def test_integrated_gradients_are_a_riemann_sum(
     gap = found.values.sum((1, 2)) - difference
     assert torch.allclose(found.completeness_gap, gap, atol=1e-5)
     assert gap.abs().max() < 0.02 * difference.abs().max()
-    assert torch.allclose(found.baseline_logit, logit(in_place, start, classes), atol=1e-6)
 
 
 def test_the_gap_is_what_too_few_steps_leave() -> None:
@@ -286,13 +285,11 @@ def test_what_cannot_be_answered_is_refused(in_place: InPlace) -> None:
     with pytest.raises(UsageError, match="unknown attribution method 'occlusions'; did you mean"):
         attribute(in_place, images, method="occlusions")
     for options in ({"steps": 0}, {"stride": 0}, {"window": 2, "stride": 3}):
-        with pytest.raises(UsageError, match="steps must be at least 1, the window 1 to 6 pixels"):
+        with pytest.raises(UsageError, match="steps must be at least 1, window 1 to 6 pixels"):
             attribute(in_place, images, **options)
-    with pytest.raises(UsageError, match="the window 1 to 6 pixels .* 7 and 1"):
+    with pytest.raises(UsageError, match="window 1 to 6 pixels"):
         attribute(in_place, images, method="occlusion", window=7)
-    with pytest.raises(UsageError, match="must be 'background', a number or a tensor, not 'black'"):
-        attribute(in_place, images, baseline="black")
-    with pytest.raises(DataError, match=r"a baseline \(3, 1, 1\) does not broadcast"):
+    with pytest.raises(DataError, match=r"a baseline \(3, 1, 1\) must broadcast"):
         attribute(in_place, images, baseline=torch.zeros(3, 1, 1))
     with pytest.raises(UsageError, match="batch_size"):
         attribute(in_place, images, batch_size=0)
@@ -317,18 +314,18 @@ def test_it_prints_as_a_table() -> None:
         torch.tensor([[[1.0, -0.25], [0, 2]]]),
         torch.tensor([7]),
         torch.tensor([3.0]),
-        torch.tensor([0.0]),
         True,
         torch.tensor([-0.25]),
     )
-    assert str(found).split("\n")[2].split() == ["0", "7", "+3.00", "+3.000", "-0.250", "-0.2500"]
+    line = str(found).split("\n")[1].split()
+    assert line == ["integrated-gradients", "0", "7", "+3.00", "+3.000", "-0.250", "-0.2500"]
     assert "<td" in found._repr_html_()
     assert "integrated-gradients" in found._repr_html_()
 
 
 def of_method(name: str, values: np.ndarray, target: list[int], signed: bool = True) -> Attribution:
     none = torch.zeros(len(values))
-    return Attribution(name, torch.from_numpy(values), torch.tensor(target), none, none, signed)
+    return Attribution(name, torch.from_numpy(values), torch.tensor(target), none, signed)
 
 
 def random(*shape: int) -> np.ndarray:

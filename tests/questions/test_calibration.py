@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from lenetscope.errors import DataError
 from lenetscope.evaluation.reliability import reliability
 from lenetscope.questions.calibration import plot_reliability
 
@@ -32,5 +31,3 @@ def test_points_stand_where_confidence_and_accuracy_are() -> None:
 def test_narrow_bins_can_be_drawn() -> None:
     alike = reliability(np.full((4, 2), 0.5), np.zeros(4, dtype=int), equal_mass=True)
     plot_reliability({"x": alike}, figsize=(3, 3)).draw_without_rendering()
-    with pytest.raises(DataError, match="nothing to draw"):
-        plot_reliability({})

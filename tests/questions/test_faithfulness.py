@@ -35,15 +35,16 @@ def sigmoid(z: float) -> float:
 
 TRUTH = torch.tensor(WEIGHTS).view(1, 2, 2)
 ONES = torch.ones(1, 1, 2, 2)
+MAPS = {"attribution": TRUTH}
 
 
 def attribution_for(target: int) -> Attribution:
     none = torch.zeros(1)
-    return Attribution("truth", TRUTH, torch.tensor([target]), none, none, signed=True)
+    return Attribution("truth", TRUTH, torch.tensor([target]), none, signed=True)
 
 
 def test_curves_of_a_linear_model_are_those_by_hand() -> None:
-    found = deletion_insertion(Linear(), ONES, TRUTH, 0, baseline=0, steps=4)
+    found = deletion_insertion(Linear(), ONES, MAPS, 0, baseline=0, steps=4)
     # the order is 3, 1, 0.5, -2: taken away from 2.5, put into 0
     removed = [sigmoid(z) for z in (2.5, -0.5, -1.5, -2, 0)]
     brought = [sigmoid(z) for z in (0, 3, 4, 4.5, 2.5)]
@@ -52,9 +53,9 @@ def test_curves_of_a_linear_model_are_those_by_hand() -> None:
     assert found.insertion["attribution"][0].tolist() == pytest.approx(brought, abs=1e-6)
     area = sum((a + b) / 2 for a, b in itertools.pairwise(removed)) / 4
     assert found.area(found.deletion["attribution"]).item() == pytest.approx(area, abs=1e-6)
-    halves = deletion_insertion(Linear(), ONES, TRUTH, 0, baseline=0, steps=2)
+    halves = deletion_insertion(Linear(), ONES, MAPS, 0, baseline=0, steps=2)
     assert halves.deletion["attribution"][0].tolist() == pytest.approx(removed[::2], abs=1e-6)
-    other = deletion_insertion(Linear(), ONES, -TRUTH, 1, baseline=0, steps=4)
+    other = deletion_insertion(Linear(), ONES, {"attribution": -TRUTH}, 1, baseline=0, steps=4)
     assert other.deletion["attribution"][0].tolist() == pytest.approx(
         [1 - sigmoid(z) for z in (2.5, 4.5, 4, 3, 0)], abs=1e-6
     )
@@ -84,7 +85,7 @@ def test_the_truth_is_faithful_and_its_opposite_is_not() -> None:
 
 
 def test_a_single_image_has_a_verdict_too() -> None:
-    found = deletion_insertion(Linear(), ONES, attribution_for(0), baseline=0, steps=4)
+    found = deletion_insertion(Linear(), ONES, {"truth": attribution_for(0)}, baseline=0, steps=4)
     assert found.verdict("truth") == "faithful"
     assert (found.gains("truth") > 0).all()
     assert (found.gains("truth", than="ink") > 0).all()
@@ -97,14 +98,14 @@ def test_a_single_image_has_a_verdict_too() -> None:
 def test_most_is_more_than_chance_would_have(good: int, bad: int, verdict: bool) -> None:
     images = torch.ones(good + bad, 1, 2, 2)
     maps = torch.cat([TRUTH.expand(good, 2, 2), -TRUTH.expand(bad, 2, 2)])
-    found = deletion_insertion(Linear(), images, maps, 0, baseline=0, steps=4)
+    found = deletion_insertion(Linear(), images, {"attribution": maps}, 0, baseline=0, steps=4)
     assert found.rows[0].beats_chance == pytest.approx(good / (good + bad))
     assert (found.verdict("attribution") == "faithful") == verdict
 
 
 def test_chance_is_the_mean_over_orders() -> None:
     def chance(**options: int) -> Tensor:
-        found = deletion_insertion(Linear(), ONES, TRUTH, 0, baseline=0, steps=4, **options)
+        found = deletion_insertion(Linear(), ONES, MAPS, 0, baseline=0, steps=4, **options)
         # all pixels are equally far from the baseline
         assert torch.equal(found.deletion["chance"], found.deletion["ink"])
         return found.deletion["chance"][0]
@@ -120,7 +121,7 @@ def test_chance_is_the_mean_over_orders() -> None:
 
 def test_ink_is_what_is_farthest_from_the_baseline_first() -> None:
     image = torch.tensor([[[[0.1, 0.0], [0.7, 0.3]]]])
-    found = deletion_insertion(Linear(), image, TRUTH, 0, steps=4)  # the background is 0
+    found = deletion_insertion(Linear(), image, MAPS, 0, steps=4)  # the background is 0
     z = np.cumsum([0.3 + 0.7 + 0.15, -0.7, -0.15, -0.3, 0])
     assert found.deletion["ink"][0].tolist() == pytest.approx([sigmoid(v) for v in z], abs=1e-6)
 
@@ -165,7 +166,7 @@ def test_a_map_that_is_only_ink_is_recognized() -> None:
     with torch.no_grad():
         model[1].weight.copy_(torch.stack([torch.ones(16), -torch.ones(16)]))
         model[1].bias.zero_()
-    found = deletion_insertion(model, images, images[:, 0], 0, steps=16)
+    found = deletion_insertion(model, images, {"attribution": images[:, 0]}, 0, steps=16)
     assert found.verdict("attribution") == "no better than ink"
     row = found.rows[0]
     assert row.beats_chance == 1
@@ -174,9 +175,9 @@ def test_a_map_that_is_only_ink_is_recognized() -> None:
 def test_equal_values_come_in_an_order_that_the_seed_decides() -> None:
     flat = torch.zeros(1, 2, 2)
     found = [
-        deletion_insertion(Linear(), ONES, flat, 0, baseline=0, steps=4, seed=seed).deletion[
-            "attribution"
-        ]
+        deletion_insertion(
+            Linear(), ONES, {"attribution": flat}, 0, baseline=0, steps=4, seed=seed
+        ).deletion["attribution"]
         for seed in (0, 0, 1, 2, 3)
     ]
     assert torch.equal(found[0], found[1])
@@ -185,11 +186,8 @@ def test_equal_values_come_in_an_order_that_the_seed_decides() -> None:
 
 def test_classes_are_those_of_the_maps_unless_told() -> None:
     one, zero = attribution_for(1), attribution_for(0)
-    assert deletion_insertion(Linear(), ONES, one, steps=4).target.tolist() == [1]
-    assert deletion_insertion(Linear(), ONES, TRUTH, steps=4).target.tolist() == [
-        0
-    ]  # the predicted one
-    assert "truth" in deletion_insertion(Linear(), ONES, one, 0, steps=4).deletion
+    assert deletion_insertion(Linear(), ONES, {"truth": one}, steps=4).target.tolist() == [1]
+    assert deletion_insertion(Linear(), ONES, MAPS, steps=4).target.tolist() == [0]  # the predicted one
     with pytest.raises(DataError, match="made for different classes"):
         deletion_insertion(Linear(), ONES, {"a": one, "b": zero}, steps=4)
     both = deletion_insertion(Linear(), ONES, {"a": one, "b": zero}, 1, steps=4)
@@ -217,24 +215,28 @@ def test_batches_change_nothing_and_are_handed_to_progress(digits: tuple[Tensor,
 
 
 def test_nothing_is_left_behind(untouched_by: object) -> None:
-    untouched_by(lambda model, images, _labels: deletion_insertion(model, images, images[:, 0]))
+    untouched_by(
+        lambda model, images, _labels: deletion_insertion(model, images, {"ink?": images[:, 0]})
+    )
 
 
 def test_what_does_not_fit_is_refused() -> None:
     for wrong in (TRUTH[0], TRUTH * float("nan")):
         with pytest.raises(DataError, match=r"the map 'attribution' must be \(1, 2, 2\) without NaN"):
-            deletion_insertion(Linear(), ONES, wrong, steps=4)
+            deletion_insertion(Linear(), ONES, {"attribution": wrong}, steps=4)
     for maps, options in (
-        (TRUTH, {"steps": 0}),
-        (TRUTH, {"steps": 5}),
-        (TRUTH, {"random_orders": 0, "steps": 4}),
+        (MAPS, {"steps": 0}),
+        (MAPS, {"steps": 5}),
+        (MAPS, {"random_orders": 0, "steps": 4}),
         ({}, {"steps": 4}),
         ({"ink": TRUTH}, {"steps": 4}),
     ):
-        with pytest.raises(UsageError, match="steps must be 1 to 4 and random_orders at least 1"):
+        with pytest.raises(
+            UsageError, match="steps must be 1 to 4 and random_orders at least 1|give maps by name"
+        ):
             deletion_insertion(Linear(), ONES, maps, **options)
     with pytest.raises(UsageError, match="not logits"):
-        deletion_insertion(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)), ONES, TRUTH, steps=4)
+        deletion_insertion(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)), ONES, MAPS, steps=4)
 
 
 def test_curves_are_drawn_side_by_side_with_their_areas() -> None:

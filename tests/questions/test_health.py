@@ -234,7 +234,7 @@ def test_what_cannot_be_judged_is_an_error() -> None:
     for images, truth in ((x[:1], labels[:1]), (x, labels[:3])):
         with pytest.raises(DataError, match="labelled images"):
             layer_health(SmallCNN(), images, truth, CE)
-    with pytest.raises(DataError, match="a label is out of range"):
+    with pytest.raises(DataError, match="out of range"):
         layer_health(SmallCNN(), x, labels + 3, CE)
     for model in (nn.Sequential(nn.Flatten()), nn.Linear(10, 10)):
         with pytest.raises(LayerError, match="no layer inside the model has parameters"):

@@ -6,7 +6,7 @@ import pytest
 from lenetscope.errors import UsageError
 from lenetscope.evaluation.mistakes import Mistake, Nearest
 from lenetscope.plots import style
-from lenetscope.questions.mistakes import mistake_pages, plot_mistakes
+from lenetscope.questions.mistakes import plot_mistakes
 
 CLASSES = ["cat", "dog", "cow"]
 
@@ -16,7 +16,7 @@ def mistakes(count: int, near: int = 3, first: int = 70) -> list[Mistake]:
     nearest = Nearest(tuple(range(near)), (1.0,) * near, tuple(k % 3 for k in range(near)))
     chances = [(0.0001, 0.9999)] + [(0.25, 0.7)] * (count - 1)
     return [
-        Mistake(first + i, 0, 1, own, other, 2, 0.05, 1.0, nearest, 1, 1, i == 0)
+        Mistake(first + i, 0, 1, own, other, 1.0, nearest, 1, 1, i == 0)
         for i, (own, other) in enumerate(chances[:count])
     ]
 
@@ -33,13 +33,13 @@ def brightness(ax: object) -> float:
 
 
 def test_a_page_shows_mistakes_and_their_neighbours() -> None:
-    figure = plot_mistakes(mistakes(5), images(80), CLASSES, train_pixels=images(9) + 9, per_page=3)
+    figure = plot_mistakes(mistakes(5), images(80), CLASSES, train_pixels=images(9) + 9)
     texts = {text.get_text(): text for text in figure.texts}
-    assert "mistakes 1 to 3 of 5" in texts
+    assert "mistakes 1 to 5 of 5" in texts
     assert "no. 70:  cat (< 0.1 %) → dog (> 99.9 %)" in texts
     assert "no. 71:  cat (25.0 %) → dog (70.0 %)" in texts
     assert texts["the label cat may be wrong"].get_color() == style.WRONG
-    assert len(figure.axes) == 3 * 4
+    assert len(figure.axes) == 5 * 4
     assert [brightness(ax) for ax in figure.axes[:5]] == [70, 9, 10, 11, 71]
     labels = [ax.xaxis.label for ax in figure.axes[1:4]]
     assert [label.get_text() for label in labels] == CLASSES
@@ -49,10 +49,10 @@ def test_a_page_shows_mistakes_and_their_neighbours() -> None:
 
 
 def test_the_last_page_and_colour_images() -> None:
-    figure = plot_mistakes(mistakes(5), images(80, channels=3), CLASSES, page=1, per_page=3)
+    figure = plot_mistakes(mistakes(14), images(90, channels=3), CLASSES, page=1)
     assert [ax.images[0].get_array().shape for ax in figure.axes] == [(4, 4, 3)] * 2
-    assert figure.texts[0].get_text() == "mistakes 4 to 5 of 5"
-    assert brightness(figure.axes[0]) == 73
+    assert figure.texts[0].get_text() == "mistakes 13 to 14 of 14"
+    assert brightness(figure.axes[0]) == 82
     figure.draw_without_rendering()
 
 
@@ -72,9 +72,6 @@ def test_nothing_stands_outside_the_page_or_on_something_else() -> None:
 
 
 def test_pages() -> None:
-    assert [mistake_pages(count, 12) for count in (0, 1, 12, 13)] == [1, 1, 1, 2]
     assert plot_mistakes([], images(3), CLASSES).texts[0].get_text() == "no mistakes"
-    with pytest.raises(UsageError, match="there is no page 2: pages go from 0 to 1"):
-        plot_mistakes(mistakes(5), images(80), CLASSES, page=2, per_page=3)
-    with pytest.raises(UsageError, match="at least 1 mistake, not 0"):
-        mistake_pages(5, 0)
+    with pytest.raises(UsageError, match="there is no page 1: pages go from 0 to 0"):
+        plot_mistakes(mistakes(5), images(80), CLASSES, page=1)

@@ -157,7 +157,7 @@ def test_a_perfect_network(perfect: SimpleNamespace) -> None:
     assert "below about 5.00 %" in text["mistakes"]  # 3 of 60
     assert "No image is misclassified" in text["confusion"]
     assert "The network is underconfident" in text["calibration"]
-    assert "No temperature was fitted: one half of the images" in text["calibration"]
+    assert "No temperature was fitted: in one half of the images" in text["calibration"]
     selection = Selection(perfect.pixels[:2], None, None)
     assert list(QUESTIONS.get("mistakes").figures(perfect, selection)) == []
     (figure,) = dict(QUESTIONS.get("calibration").figures(perfect, selection)).values()

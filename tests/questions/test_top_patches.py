@@ -27,7 +27,6 @@ def test_by_hand() -> None:
     found = top_activating(model, images, "0", 2, batch_size=2)
     assert found.values.tolist() == [[7, 5], [2, 0]]
     assert found.images.tolist() == [[2, 0], [1, 0]]  # of the two zeros the first
-    assert found.places.tolist() == [[[3, 4], [1, 2]], [[0, 0], [0, 0]]]
     assert found.boxes.tolist() == [[[3, 4, 4, 5], [1, 2, 2, 3]], [[0, 0, 1, 1], [0, 0, 1, 1]]]
     assert found.patches(images).flatten(1).tolist() == [[7, 5], [-2, 0]]
 
@@ -45,10 +44,8 @@ def test_the_top_are_those_of_a_sort_of_everything(layer: str, batch_size: int) 
     found = top_activating(model, images, layer, 3, batch_size=batch_size)
     peaks = maps.max(dim=2).values
     assert torch.allclose(found.values.T, peaks.sort(dim=0, descending=True).values[:3], atol=1e-6)
-    for unit, (chosen, places) in enumerate(zip(found.images, found.places, strict=True)):
-        width = seen[0].shape[-1] if seen[0].ndim > 2 else 1
-        flat = places[:, 0] * width + places[:, 1]
-        assert torch.allclose(maps[chosen, unit, flat], found.values[unit], atol=1e-6)
+    for unit, chosen in enumerate(found.images):
+        assert torch.allclose(peaks[chosen, unit], found.values[unit], atol=1e-6)
 
 
 def field(place: int, size: int, layers: list[tuple[int, int, int, int]]) -> tuple[int, int]:
@@ -135,8 +132,7 @@ def test_calls_of_a_reused_layer_vectors_and_sequences() -> None:
     assert torch.equal(top_activating(model, images, "4:1").values, second.values)
     line = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 2, 3))
     found = top_activating(line, images, "1", 1)
-    assert (found.places[..., 0] == 0).all()
-    assert (found.places[..., 1] < 7).all()
+    assert torch.allclose(found.values[:, 0], line(images).amax(dim=(0, 2)))
     with pytest.raises(LayerError, match="'1:2' does not run"):
         top_activating(model, images, "1:2")
 
@@ -186,7 +182,7 @@ def answer(
     images = torch.randint(0, 20, (units, k), generator=generator)
     boxes = torch.tensor(box).expand(units, k, 4)
     pixels = torch.randint(0, 256, (20, channels, 8, 8), generator=generator).to(torch.uint8)
-    return TopPatches("conv2", values, images, boxes[..., :2], boxes), pixels.numpy()
+    return TopPatches("conv2", values, images, boxes), pixels.numpy()
 
 
 def test_images_kernels_and_frames_stand_where_they_belong() -> None:

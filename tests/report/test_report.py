@@ -1,5 +1,7 @@
 """The page as a file: what is in it, for which runs, and that it is the same each time."""
 
+import base64
+import hashlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -83,10 +85,7 @@ def one_more() -> Iterator[str]:
     def part(inspection: Inspection) -> Part:
         return Part(marked, {"images": len(inspection.labels)})
 
-    question = Question(
-        summary="One more.", figures=lambda *_: (), part=part, chapter="errors", heading="One & more",
-    )  # fmt: skip
-    QUESTIONS.register(name)(question)
+    Question(name, "One more.", lambda *_: (), part, chapter="errors", heading="One & more").register()
     yield name
     del QUESTIONS._entries[name]
 
@@ -117,7 +116,8 @@ def test_no_address_leads_out_of_the_page(bars_page: Path) -> None:
     assert "default-src 'none'" in policy[1]
     script = re.search(r'<script type="module">(.*?)</script>', page, re.S)
     assert script is not None
-    assert f"'sha256-{build._hash(script[1])}'" in policy[1]
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy[1]
 
 
 def test_ids_are_unique_and_links_find_their_part(bars_page: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_part_that_raises_is_replaced_by_the_reason(
     def part(_inspection: Inspection) -> Part:
         raise DataError("left out,\n<b>for speed</b>.")
 
-    question = Question(summary="", figures=lambda *_: (), part=part, heading="Refused")
+    question = Question("refused", "", lambda *_: (), part, heading="Refused")
     build.QUESTIONS.register("refused")(question)
     run = make_run(tmp_path / "branched", idx_folder, dataset="idx", model="branched")
     page = build.render(Inspection.open(run))
@@ -195,7 +195,7 @@ def test_the_slider_leaves_epochs_out_where_filters_are_large(
 ) -> None:
     monkeypatch.setattr("lenetscope.questions.snapshots.PAGE_BYTES", 1)
     page = build.render(Inspection.open(bars_run))
-    assert "1 epoch in between is left out" in text_of(page)
+    assert "Epochs left out to keep the page small: 1." in text_of(page)
     assert re.search(r'"epochs":\[\{"epoch":0,.*?\{"epoch":2,', page)
 
 

@@ -100,8 +100,8 @@ def test_a_run_of_another_format_is_refused_in_one_line(run: Run) -> None:
     with pytest.raises(RunError) as caught:
         Run.open(run.path)
     assert str(caught.value) == (
-        f"{run.path} is a run folder of format 1, this version of lenetscope reads format 2: "
-        "train it again, or open it with the version in its environment.json."
+        f"{run.path} is a run folder of format 1; this version of lenetscope reads format 2: "
+        "train the run again, or open it with the version in its environment.json."
     )
 
 

@@ -6,10 +6,10 @@ file of a command is imported when the command runs, and torch only after its ar
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -18,8 +18,6 @@ from lenetscope.progress import Progress, no_progress
 if TYPE_CHECKING:
     from lenetscope.evaluation.scores import Scores
     from lenetscope.runs.folder import Run
-
-T = TypeVar("T")
 
 INTERRUPTED = 130
 """Exit status of a command that was stopped."""
@@ -46,9 +44,7 @@ for _name, _help in COMMANDS.items():
 
 RunFolder = Annotated[Path, Parameter(help="folder of a run")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="print JSON, for machines")]
-Device = Annotated[
-    str | None, Parameter(help="auto, cpu, cuda or mps (default: as the run's recipe says)")
-]
+Device = Annotated[str | None, Parameter(help="auto, cpu, cuda or mps (default: the recipe's)")]
 DataDir = Annotated[
     Path | None,
     Parameter(help="folder of the data; also LENETSCOPE_DATA_DIR (default: the user's cache)"),
@@ -89,11 +85,7 @@ def progress_bar(label: str) -> Progress:
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
         return no_progress
-
-    def progress(items: Sequence[T], /) -> Iterable[T]:
-        return track(items, description=label, console=console, transient=True)
-
-    return progress
+    return partial(track, description=label, console=console, transient=True)
 
 
 def show(as_json: bool, facts: dict[str, Any], text: str) -> None:

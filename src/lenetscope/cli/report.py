@@ -24,7 +24,8 @@ def report(
     from lenetscope.report.build import write_report
 
     inspection = Inspection.open(app.open_run(run), device=device, data_dir=data_dir)
-    page = write_report(inspection, out or inspection.run.report_file, tracker=app.progress_bar)
+    file = out or inspection.run.path / "report.html"
+    page = write_report(inspection, file, tracker=app.progress_bar)
     size = page.stat().st_size
     facts = {"run": str(run), "report": str(page), "bytes": size}
     app.show(as_json, facts, f"{page}  ({size / 1e6:.1f} MB)")

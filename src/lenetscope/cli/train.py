@@ -28,13 +28,10 @@ def _flag(item: "dataclasses.Field[Any]") -> Any:
         kind, allowed = str, get_args(kind)  # the recipe checks the value, and knows its short forms
     elif registry := item.metadata["registry"]:
         module, _, name = registry.partition(":")
-        allowed = getattr(import_module(module), name).names()
+        allowed = getattr(import_module(f"lenetscope.{module}"), name).names()
     text = item.metadata["help"] + (f": {', '.join(allowed)}" if allowed else "")
-    negative = None if kind is bool else ""
-    flag = Parameter(
-        help=text, group=_FIELDS, negative=negative, show_default=False, consume_multiple=True
-    )
-    return Annotated[kind | None, flag]
+    options: dict[str, Any] = {} if kind is bool else {"negative": "", "consume_multiple": True}
+    return Annotated[kind | None, Parameter(help=text, group=_FIELDS, show_default=False, **options)]
 
 
 Overrides: Any = dataclasses.make_dataclass(
@@ -93,8 +90,8 @@ def train(
             app.note(
                 f"recipe {wanted.name}: {arch.count_parameters():,} parameters, "
                 f"{len(splits.train.labels):,} training and {len(splits.valid.labels):,} validation "
-                f"images, {_epochs(wanted.epochs)} on {arch.device} in "
-                f"{arch.fabric.strategy.precision.precision}\nrun: {run.path}"
+                f"images, {_epochs(wanted.epochs)} on {arch.device} in {arch.precision}\n"
+                f"run: {run.path}"
             )
         arch.train(
             wanted.epochs - arch.total_epochs,

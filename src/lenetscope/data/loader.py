@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lenetscope.data.dataset import LabelledImages
-from lenetscope.errors import UsageError
 
 
 class BatchLoader:
@@ -21,9 +20,6 @@ class BatchLoader:
         batch_size: images per batch, at least 1.
         transform: turns a batch of images into the network's input.
         generator: if given, it determines a new random order for each pass; else the order is fixed.
-
-    Raises:
-        UsageError: if ``batch_size`` is below 1.
     """
 
     def __init__(
@@ -33,8 +29,6 @@ class BatchLoader:
         transform: Callable[[Tensor], Tensor],
         generator: torch.Generator | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise UsageError(f"'batch_size' must be at least 1, not {batch_size}.")
         self.data, self.batch_size = data, batch_size
         self.transform, self.generator = transform, generator
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lenetscope.data.dataset import LabelledImages, Rows
+from lenetscope.data.dataset import LabelledImages, RawDataset, Rows
 from lenetscope.data.sources import DATASETS
 from lenetscope.data.sources.idx import MAP_ABOVE
 from lenetscope.errors import RecipeError
@@ -17,14 +17,10 @@ from lenetscope.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Splits:
+class Splits(RawDataset):
     """The parts of a data set; without a holdout, ``valid`` is ``test``."""
 
-    train: LabelledImages
     valid: LabelledImages
-    test: LabelledImages
-    classes: tuple[str, ...]
-    checksums: dict[str, str]
 
 
 def load(recipe: Recipe, data_dir: Path | None = None) -> Splits:
@@ -56,7 +52,7 @@ def load(recipe: Recipe, data_dir: Path | None = None) -> Splits:
         order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
         train = _take(raw.train, order[held_out:].sort().values)
         valid = _take(raw.train, order[:held_out].sort().values)
-    return Splits(train, valid, raw.test, raw.classes, raw.checksums)
+    return Splits(train, raw.test, raw.classes, raw.checksums, valid)
 
 
 def _take(data: LabelledImages, index: Tensor) -> LabelledImages:

@@ -32,11 +32,12 @@ def loader_apply(
     return stacked.float().mean(dim=0) if reduce == "mean" else stacked
 
 
-def per_channel(images: Tensor) -> Tensor:
+def statistics_per_channel(images: Tensor, labels: Tensor | None = None) -> Tensor:
     """Return (3, C): N, the sum of the images' means, and the sum of their standard deviations.
 
     Args:
         images: (N, C, H, W) float.
+        labels: ignored; here so that `loader_apply` can call this function.
     """
     pixels = images.flatten(start_dim=2)  # (N, C, H * W)
     count = torch.full((images.shape[1],), float(len(images)))

@@ -13,7 +13,7 @@ import numpy as np
 from lenetscope.errors import DataError, UsageError
 from lenetscope.evaluation.outputs import Array, Values, require_rows
 from lenetscope.evaluation.reliability import Reliability, compare
-from lenetscope.table import Table, column
+from lenetscope.table import ShowsRows, Table, column
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class CalibrationRow:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(ShowsRows):
     """Confidence before and after the logits were divided by a temperature, on the same images.
 
     Attributes:
@@ -45,15 +45,8 @@ class Calibration:
     def rows(self) -> Table[CalibrationRow]:
         """The figures before and after, one per row."""
         used = " and ".join(f"{t:.3f}" for t in self.temperatures)
-        pairs = zip(self.before.figures(), self.after.figures(), strict=True)
-        rows = [CalibrationRow(before.name, before.value, after.value) for before, after in pairs]
-        return Table([*rows, CalibrationRow("temperature", "1", used)])
-
-    def __str__(self) -> str:
-        return str(self.rows)
-
-    def _repr_html_(self) -> str:
-        return self.rows._repr_html_()
+        before, after = self.before.figures() | {"temperature": "1"}, self.after.figures().values()
+        return Table(map(CalibrationRow, before, before.values(), [*after, used]))
 
 
 def fit_temperature(logits: Values, labels: Values) -> float:
@@ -81,20 +74,14 @@ def fit_temperature(logits: Values, labels: Values) -> float:
     values = values - values.max(axis=1, keepdims=True)
     own = values[np.arange(len(true)), true]  # (N,), 0 where the prediction is correct
     if not own.any():
-        raise DataError(
-            f"each of these {len(true):,} images is classified correctly: the lower the temperature, "
-            "the smaller the loss, down to 0. Give more images, some of them misclassified."
-        )
+        raise DataError("there is no best temperature: every image is classified correctly.")
 
     def slope(inverse: float) -> float:
         """Return the derivative of the loss with respect to 1 / T."""
         return float(((softmax(inverse * values, axis=1) * values).sum(axis=1) - own).mean())
 
     if slope(0.0) >= 0:
-        raise DataError(
-            "the larger the logit of a class, the less likely the class: no temperature corrects that. "
-            "Are these logits, and labels in the same order?"
-        )
+        raise DataError("there is no best temperature: the larger a logit, the less likely its class.")
     high = 1.0 / max(float(-values.min()), 1e-300)
     while slope(high) < 0:
         high *= 2
@@ -138,8 +125,6 @@ def cross_fitted(logits: Values, labels: Values, *, seed: int = 0, **options: An
         DataError: if a half has no best temperature, see `fit_temperature`.
     """
     values, true = require_rows("logits", logits, labels)
-    if len(true) < 2:
-        raise DataError("one image cannot be halved: give at least two, some of them misclassified.")
     order = np.random.default_rng(seed).permutation(len(true))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     scaled, temperatures = np.empty_like(values), []
@@ -147,7 +132,7 @@ def cross_fitted(logits: Values, labels: Values, *, seed: int = 0, **options: An
         try:
             temperatures.append(fit_temperature(values[fitted], true[fitted]))
         except DataError as error:
-            raise DataError(f"one half of the images gives no temperature: {error}") from error
+            raise DataError(f"in one half of the images, {error}") from error
         scaled[others] = values[others] / temperatures[-1]
     return _compared(values, scaled, true, tuple(temperatures), {"seed": seed} | options)
 

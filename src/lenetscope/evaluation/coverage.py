@@ -12,10 +12,10 @@ import numpy as np
 from lenetscope.errors import UsageError
 from lenetscope.evaluation.outputs import Array, Values, require_probabilities
 from lenetscope.evaluation.scores import wilson_interval
-from lenetscope.table import html_table
+from lenetscope.table import Table, column
 
 FRACTIONS = (1.0, 0.99, 0.95, 0.9, 0.75, 0.5)
-"""Coverages that a notebook shows."""
+"""Coverages that are shown in a table."""
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,22 @@ class Accepted:
     """The images whose confidence reaches a threshold.
 
     Attributes:
+        coverage: fraction of all images that is accepted, from 0 to 1.
         threshold: least confidence that is accepted; None if no image is.
         n: images.
         errors: how many of them are misclassified.
-        coverage: fraction of all images that is accepted, from 0 to 1.
-        coverage_interval: its 95 % interval, from `Coverage.at_accuracy` only.
         accuracy: fraction of the accepted images that is correct; None without any.
         accuracy_interval: its 95 % interval, see `wilson_interval`.
+        coverage_interval: that of the coverage, from `Coverage.at_accuracy` only.
     """
 
-    threshold: float | None
-    n: int
-    errors: int
-    coverage: float
-    coverage_interval: tuple[float, float] | None
-    accuracy: float | None
-    accuracy_interval: tuple[float, float] | None
+    coverage: float = column(".1%", "accepted")
+    threshold: float | None = column(".2%", "confidence at least")
+    n: int = column(",d", "images")
+    errors: int = column(",d")
+    accuracy: float | None = column(".2%")
+    accuracy_interval: tuple[float, float] | None = field(default=None, repr=False)
+    coverage_interval: tuple[float, float] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         if self.accuracy is None:
@@ -56,7 +56,7 @@ class Coverage:
 
     Attributes:
         n: images.
-        thresholds: (T,) the confidences that occur, falling.
+        thresholds: (T,) the confidences that occur, largest first.
         accepted: (T,) images that reach each threshold.
         errors: (T,) how many of them are misclassified.
         aurc: area under the risk-coverage curve: the fraction of errors among the accepted images, a
@@ -75,20 +75,23 @@ class Coverage:
     @property
     def coverages(self) -> Array:
         """Fraction of images accepted at each threshold, (T,), rising to 1."""
-        fractions: Array = self.accepted / self.n
-        return fractions
+        return np.asarray(self.accepted / self.n)
 
     @property
     def accuracies(self) -> Array:
         """Fraction of the accepted images that is correct, (T,)."""
-        fractions: Array = 1 - self.errors / self.accepted
-        return fractions
+        return np.asarray(1 - self.errors / self.accepted)
 
     @property
     def intervals(self) -> Array:
         """95 % interval of each accuracy by itself, (T, 2)."""
         pairs = zip(self.accepted.tolist(), self.errors.tolist(), strict=True)
         return np.array([wilson_interval(n - wrong, n) for n, wrong in pairs])
+
+    @property
+    def rows(self) -> Table[Accepted]:
+        """What is accepted at some coverages, one per row."""
+        return Table(self.at_coverage(fraction) for fraction in FRACTIONS)
 
     def at_coverage(self, coverage: float) -> Accepted:
         """Accept this fraction of the images, and those as confident as the last of them.
@@ -121,8 +124,7 @@ class Coverage:
         """
         if not 0 < wanted <= 1 or draws < 1:
             raise UsageError(
-                "a wanted accuracy must be above 0 and at most 1, and draws at least 1, not "
-                f"{wanted} and {draws}."
+                f"give an accuracy above 0 and at most 1 and draws, not {wanted}, {draws}."
             )
         random = np.random.default_rng(seed)
         correct = np.diff(self.accepted - self.errors, prepend=0)  # (T,) new at each threshold
@@ -138,26 +140,14 @@ class Coverage:
 
     def _accept(self, place: int | None, interval: tuple[float, float] | None) -> Accepted:
         if place is None:
-            return Accepted(None, 0, 0, 0.0, interval, None, None)
+            return Accepted(0.0, None, 0, 0, None, None, interval)
         n, wrong = int(self.accepted[place]), int(self.errors[place])
         threshold, accuracy = float(self.thresholds[place]), 1 - wrong / n
         bounds = wilson_interval(n - wrong, n)
-        return Accepted(threshold, n, wrong, n / self.n, interval, accuracy, bounds)
+        return Accepted(n / self.n, threshold, n, wrong, accuracy, bounds, interval)
 
     def _repr_html_(self) -> str:
-        rows = [self.at_coverage(fraction) for fraction in FRACTIONS]
-        cells = [
-            (
-                f"{r.coverage:.1%}",
-                f"{r.threshold:.2%}",
-                f"{r.n:,}",
-                f"{r.errors:,}",
-                f"{r.accuracy:.2%}",
-            )
-            for r in rows
-        ]
-        headings = ["coverage", "confidence at least", "accepted", "errors", "accuracy"]
-        return html_table(headings, cells, [True] * 5)
+        return self.rows._repr_html_()
 
 
 def coverage_curve(probabilities: Values, labels: Values) -> Coverage:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lenetscope.errors import DataError, UsageError
@@ -46,8 +45,6 @@ class Mistake:
         predicted: the most likely class.
         probability_true: probability of the label.
         probability_predicted: probability of the predicted class.
-        runner_up: the second most likely class.
-        probability_runner_up: probability of that.
         loss: cross-entropy in nats, -ln of ``probability_true``.
         nearest: training images; None if no features were given.
         nearest_true: how many of them have the true class.
@@ -60,8 +57,6 @@ class Mistake:
     predicted: int = column("d")
     probability_true: float = column(".2%", "p(true)")
     probability_predicted: float = column(".2%", "p(predicted)")
-    runner_up: int = column("d", "runner-up")
-    probability_runner_up: float = column(".2%", "p(runner-up)")
     loss: float = column(".2f")
     nearest: Nearest | None = column()  # noqa: RUF009
     nearest_true: int | None = column("d", "as true")
@@ -98,23 +93,22 @@ def find_mistakes(
         UsageError: if only some of the three were given, or ``k`` is out of range.
     """
     values, true = require_probabilities(probabilities, labels)
-    order = np.argsort(-values, axis=1, kind="stable")
-    wrong = np.flatnonzero(order[:, 0] != true)
+    likely = values.argmax(axis=1)  # (N,)
+    wrong = np.flatnonzero(likely != true)
     wrong = wrong[np.argsort(values[wrong, true[wrong]], kind="stable")]
-    own, (predicted, second) = true[wrong], order[wrong, :2].T  # (mistakes,) each
-    p_own, p_predicted, p_second = (values[wrong, k] for k in (own, predicted, second))
+    own, predicted = true[wrong], likely[wrong]  # (mistakes,) each
+    p_own, p_predicted = (values[wrong, k] for k in (own, predicted))
     with np.errstate(divide="ignore"):
         loss = -np.log(p_own)
     nearest: list[Nearest | None] = [None] * len(wrong)
     if features is not None and train_features is not None and train_labels is not None:
         if len(features) != len(true):
             raise DataError(f"features must be one per image: {len(features)} for {len(true)} images.")
-        asked = features[torch.from_numpy(wrong).to(features.device)]
-        nearest[:] = nearest_images(asked, train_features, train_labels, k)
+        nearest[:] = nearest_images(features[wrong], train_features, train_labels, k)
     elif not (features is train_features is train_labels is None):
         raise UsageError("give features, train_features and train_labels together.")
-    doubtful = {issue.index for issue in find_label_issues(values, true).issues}
-    columns = (wrong, own, predicted, p_own, p_predicted, second, p_second, loss)
+    doubtful = {issue.index for issue in find_label_issues(values, true)}
+    columns = (wrong, own, predicted, p_own, p_predicted, loss)
     rows = []
     for row, near in zip(zip(*(c.tolist() for c in columns), strict=True), nearest, strict=True):
         votes: Any = [near.labels.count(label) if near else None for label in row[1:3]]
@@ -127,6 +121,7 @@ def nearest_images(
 ) -> list[Nearest]:
     """Return the k nearest training images of each of some images, equally near ones by index.
 
+    >>> import torch
     >>> nearest_images(torch.tensor([[0.0]]), torch.tensor([[5.0], [-1.0], [2.0]]), [7, 8, 9], k=2)
     [Nearest(indices=(1, 2), distances=(1.0, 2.0), labels=(8, 9))]
 
@@ -144,10 +139,8 @@ def nearest_images(
 
     known = require_labels(train_labels, len(train_features)).numpy()
     if features.ndim < 2 or features.shape[1:] != train_features.shape[1:]:
-        raise DataError(
-            f"features must be (n, …) and (M, …) from one layer, not {tuple(features.shape)} and "
-            f"{tuple(train_features.shape)}."
-        )
+        shapes = f"{tuple(features.shape)} and {tuple(train_features.shape)}"
+        raise DataError(f"features must be (n, …) and (M, …) from one layer, not {shapes}.")
     asked, train = (x.detach().flatten(1).cpu().numpy() for x in (features, train_features))
     if not (np.isfinite(asked).all() and np.isfinite(train).all()):
         raise DataError("features must be finite: some are infinite or NaN.")

@@ -69,9 +69,7 @@ def predicted_classes(
             return None
         one = values if isinstance(loss_fn, nn.BCELoss) else torch.sigmoid(values.float())
         return (one.flatten() > threshold).long(), labels.flatten().long(), 2
-    if values.ndim != 2 or labels.ndim != 1 or labels.is_floating_point():
-        return None
-    if values.shape[1] < 2:
+    if values.ndim != 2 or values.shape[1] < 2 or labels.ndim != 1 or labels.is_floating_point():
         return None
     return values.argmax(dim=1), labels.long(), values.shape[1]
 
@@ -137,16 +135,10 @@ def require_labels(labels: Any, count: int, classes: int | None = None) -> Tenso
     given = torch.as_tensor(labels).detach().cpu()
     whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
     if given.shape != (count,) or not whole or not count:
-        raise DataError(
-            f"labels must be integers ({count},), one per image, not {given.dtype} "
-            f"{tuple(given.shape)}."
-        )
+        raise DataError(f"labels must be integers ({count},), not {given.dtype} {tuple(given.shape)}.")
     low, high = int(given.min()), int(given.max())
     if classes is not None and (low < 0 or high >= classes):
-        raise DataError(
-            f"a label is out of range: labels go from {low} to {high}, and the network has outputs for "
-            f"0 to {classes - 1}."
-        )
+        raise DataError(f"labels go from {low} to {high}, which is out of range: 0 to {classes - 1}.")
     return given.long()
 
 
@@ -207,11 +199,7 @@ def require_probabilities(probabilities: Values, labels: Values) -> tuple[Array,
 
 
 def model_outputs(
-    model: nn.Module,
-    images: Tensor,
-    batch_size: int = BATCH_SIZE,
-    *,
-    progress: Progress = no_progress,
+    model: nn.Module, images: Tensor, batch_size: int = BATCH_SIZE, *, progress: Progress = no_progress
 ) -> Tensor:
     """Return what a model returns for many images, in evaluation mode and without gradients.
 
@@ -233,9 +221,6 @@ def model_outputs(
         for batch in batches(model, images, batch_size, progress):
             outputs = main_output(model(batch))
             if outputs is None:
-                raise UsageError(
-                    "the model returns no tensor, nor anything with one called 'logits': there is "
-                    "nothing to evaluate."
-                )
+                raise UsageError("the model returns no tensor: there is nothing to evaluate.")
             parts.append(outputs.float().cpu())
     return torch.cat(parts)

@@ -14,7 +14,7 @@ import numpy as np
 from lenetscope.errors import UsageError
 from lenetscope.evaluation.outputs import Array, Values, require_probabilities
 from lenetscope.evaluation.scores import wilson_interval
-from lenetscope.table import Table, column
+from lenetscope.table import Table, column, html_table
 
 DRAWS = 500
 """How often labels are drawn to find what chance alone does to the ECE."""
@@ -41,14 +41,6 @@ class Bin:
     accuracy: float | None = column(".2%")
     accuracy_low: float | None = column(".2%", "at least")
     accuracy_high: float | None = column(".2%", "at most")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of a `Reliability`, as it is written."""
-
-    name: str = column(heading="figure")
-    value: str = column()
 
 
 @dataclass(frozen=True)
@@ -87,14 +79,9 @@ class Reliability:
             return "no evidence of miscalibration"
         return "overconfident" if self.confidence > self.accuracy else "underconfident"
 
-    def columns(self) -> dict[str, Array]:
-        """Return the bins as arrays by name; NaN where a bin is empty."""
-        rows = self.bins.as_dicts()
-        return {name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]}
-
-    def figures(self) -> Table[Figure]:
-        """Return all figures, one per row."""
-        figures = {
+    def figures(self) -> dict[str, str]:
+        """Return all figures, as they are written, by name."""
+        return {
             "images": f"{self.n:,}",
             "accuracy": f"{self.accuracy:.2%}",
             "mean confidence": f"{self.confidence:.2%}",
@@ -104,10 +91,9 @@ class Reliability:
             "Brier score": f"{self.brier:.4f}",
             "negative log-likelihood": f"{self.nll:.4f} nats",
         }
-        return Table(Figure(*item) for item in figures.items())
 
     def _repr_html_(self) -> str:
-        return self.figures()._repr_html_()
+        return html_table(["figure", "value"], self.figures().items(), [False, True])
 
 
 def reliability(
@@ -138,12 +124,7 @@ def reliability(
 
 
 def compare(
-    values: Array,
-    logs: Array,
-    true: Array,
-    bins: int = 15,
-    equal_mass: bool = False,
-    seed: int = 0,
+    values: Array, logs: Array, true: Array, bins: int = 15, equal_mass: bool = False, seed: int = 0
 ) -> Reliability:
     """Do what `reliability` does, given probabilities, their logarithms and labels that are checked."""
     if bins < 1:

@@ -1,7 +1,7 @@
 """Figures that can be cited, each with the number of samples and its confidence interval."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ class ClassScores:
     Attributes:
         name: of the class.
         n: samples of the class.
-        precision: fraction of the samples predicted as the class that are of it.
+        precision: fraction of the samples predicted as the class that belong to it.
         recall: fraction of the samples of the class that are predicted as it.
         f1: harmonic mean of the two.
     """
@@ -100,10 +100,7 @@ class Scores:
         if not tally.n:
             raise DataError("there is nothing to evaluate: the loader gave no samples.")
         if tally.confusion is None:
-            raise DataError(
-                "scores are for classification: outputs (N, K) with integer labels (N,), or one "
-                "output per sample with BCEWithLogitsLoss or BCELoss."
-            )
+            raise DataError("scores are for classification: outputs (N, K), or (N,) for a BCE loss.")
         n, correct = int(tally.confusion.sum()), int(tally.confusion.trace())
         if not n:
             raise DataError("there is nothing to evaluate: no label is one of the classes.")
@@ -129,33 +126,17 @@ class Scores:
     def most_confused(self, count: int = 5) -> Table[Confused]:
         """Return the largest cells off the diagonal, largest first."""
         off = self.confusion * (1 - np.eye(len(self.confusion), dtype=np.int64))
-        largest = np.argsort(-off, axis=None, kind="stable")[:count]
-        cells = np.stack(np.unravel_index(largest, off.shape), axis=1).tolist()
-        return Table(
-            Confused(self.classes[true], self.classes[predicted], int(off[true, predicted]))
-            for true, predicted in cells
-            if off[true, predicted]
-        )
+        cells = sorted(np.argwhere(off).tolist(), key=lambda cell: -off[tuple(cell)])[:count]
+        return Table(Confused(self.classes[i], self.classes[j], int(off[i, j])) for i, j in cells)
 
     def _repr_html_(self) -> str:
         low, high = self.accuracy_interval
-        figures = [
-            ("accuracy", f"{self.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%})"),
-            ("errors", f"{self.errors:,}"),
-            ("loss", f"{self.loss:.4f}"),
-        ]
+        accuracy = ("accuracy", f"{self.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%})")
+        figures = [accuracy, ("errors", f"{self.errors:,}"), ("loss", f"{self.loss:.4f}")]
         total = html_table([f"{self.n:,} images", ""], figures, [False, True])
         return total + self.per_class()._repr_html_()
 
     def as_dict(self) -> dict[str, Any]:
         """Return all figures as plain values, for JSON."""
-        return {
-            "n": self.n,
-            "errors": self.errors,
-            "accuracy": self.accuracy,
-            "accuracy_interval": list(self.accuracy_interval),
-            "loss": self.loss,
-            "classes": list(self.classes),
-            "confusion": self.confusion.tolist(),
-            "per_class": [{"class": row.pop("name")} | row for row in self.per_class().as_dicts()],
-        }
+        per_class = [{"class": row.pop("name")} | row for row in self.per_class().as_dicts()]
+        return asdict(self) | {"confusion": self.confusion.tolist(), "per_class": per_class}

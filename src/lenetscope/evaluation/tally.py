@@ -82,10 +82,8 @@ class Tally:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums, as tensors and numbers."""
-        return {"n": self.n, "loss_sum": self.loss_sum, "confusion": self.confusion}
+        return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the sums that `state_dict` returned."""
-        self.n = state["n"]
-        self.loss_sum = state["loss_sum"]
-        self.confusion = state["confusion"]
+        vars(self).update(state)

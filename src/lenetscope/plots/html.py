@@ -8,8 +8,6 @@ import base64
 import functools
 import io
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
     from torch import Tensor
+
+    from lenetscope.table import Table
 
 THEME = {
     style.INK: "--figure-ink",
@@ -42,7 +42,7 @@ def inline(figure: "Figure", name: str, title: str) -> Markup:
     """Return a figure as an ``<svg>`` element.
 
     Args:
-        figure: drawn with `style.new_figure`; it is as before afterwards.
+        figure: drawn with `style.new_figure`, for a page alone: its look is adapted to that.
         name: begins every id in the element; letters, digits and hyphens, unique in the page.
         title: its accessible name, which a screen reader says.
     """
@@ -50,7 +50,8 @@ def inline(figure: "Figure", name: str, title: str) -> Markup:
 
     buffer = io.StringIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": name, "svg.image_inline": True}
-    with style.styled(), mpl.rc_context(settings), _for_pages(figure):
+    _adapt(figure)
+    with style.styled(), mpl.rc_context(settings):
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", facecolor="none", metadata=nothing)
     return Markup(_as_element(buffer.getvalue(), name, title))
@@ -68,26 +69,16 @@ def colours(name: str) -> Array:
     return np.asarray(table, dtype=np.uint8)
 
 
-@contextmanager
-def _for_pages(figure: "Figure") -> Iterator[None]:
-    """Draw images pixel by pixel, text on cells in its own ink, and axes without a white box."""
-    undo: list[tuple[Any, Any]] = []
-    try:
-        for ax in figure.findobj(lambda artist: hasattr(artist, "get_images")):
-            axes: Any = ax
-            undo.append((axes.patch.set_visible, axes.patch.get_visible()))
-            axes.patch.set_visible(False)
-            for picture in axes.get_images():
-                undo.append((picture.set_interpolation, picture.get_interpolation()))
-                picture.set_interpolation("none")
-            for text in axes.texts if axes.get_images() else ():
-                if text.get_color() == style.INK:
-                    undo.append((text.set_color, style.INK))
-                    text.set_color(_NEARLY_INK)
-        yield
-    finally:
-        for setter, value in undo:
-            setter(value)
+def _adapt(figure: "Figure") -> None:
+    """Have images drawn pixel by pixel, text on cells in its own ink, and axes without a white box."""
+    for ax in figure.findobj(lambda artist: hasattr(artist, "get_images")):
+        axes: Any = ax
+        axes.patch.set_visible(False)
+        for image in axes.get_images():
+            image.set_interpolation("none")
+        for text in axes.texts if axes.get_images() else ():
+            if text.get_color() == style.INK:
+                text.set_color(_NEARLY_INK)
 
 
 def _as_element(document: str, name: str, title: str) -> str:
@@ -169,8 +160,8 @@ def heat_map(values: Array, *, signed: bool, bound: float | None = None) -> Arra
 def render(template: str, **values: Any) -> Markup:
     """Fill a Jinja template; what is not `Markup` is escaped, and unknown names are errors.
 
-    Templates have three filters: ``percent(digits)`` of a fraction, ``number`` with thousands
-    separators, and ``signed`` with two decimals.
+    Templates have filters for numbers: ``percent(digits)`` of a fraction, ``number`` with thousands
+    separators, ``signed`` with two decimals; and `inline`, `picture` and `scrolling` for what is drawn.
 
     >>> render("{{ n | number }} of <{{ name }}>: {{ p | percent(1) }}", n=1234, name="a&b", p=0.5)
     Markup('1,234 of <a&amp;b>: 50.0 %')
@@ -188,12 +179,13 @@ def environment() -> "Environment":
         "–" if fraction is None else f"{100 * fraction:.{digits}f} %"
     )
     made.filters["number"] = lambda value: f"{value:,}"
+    made.filters |= {"inline": inline, "scrolling": scrolling, "picture": picture}
     made.filters["signed"] = lambda value: f"{value:+.2f}".replace("-", "−")
     return made
 
 
-def scrolling(content: Markup, label: str) -> Markup:
+def scrolling(content: "Markup | Table[Any]", label: str) -> Markup:
     """Return a region that scrolls sideways where the page is narrower than its content."""
     return Markup('<div class="scroll" tabindex="0" role="region" aria-label="{}">{}</div>').format(
-        label, content
+        label, Markup(content.__html__())
     )

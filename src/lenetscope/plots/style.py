@@ -128,14 +128,6 @@ def logarithmic(ax: "Axes") -> None:
     plain_log_ticks(ax.yaxis, (1, 2, 5) if high / low * margin**2 < 100 else (1,))
 
 
-def ticks_at(axis: "Axis", places: Mapping[float, str]) -> None:
-    """Put labelled ticks at these places and nowhere else, also on a logarithmic axis."""
-    from matplotlib.ticker import NullLocator
-
-    axis.set_ticks(list(places), list(places.values()))
-    axis.set_minor_locator(NullLocator())
-
-
 def colour_scale(values: Array, signed: bool) -> "Normalize":
     """Return a scale over the finite values from zero, or symmetric around zero if signed."""
     from matplotlib.colors import Normalize, TwoSlopeNorm

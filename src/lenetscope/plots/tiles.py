@@ -1,6 +1,7 @@
 """Images and feature maps as tiles: drawing one, and laying many out."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from lenetscope.plots.style import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.colors import Normalize
 
 STRIP = 20
@@ -56,3 +58,9 @@ def mosaic(ax: "Axes", tiles: Array, columns: int, norm: "Normalize", colours: s
     if strip and height == 1 and width <= STRIP:
         ax.set_xticks(range(width))
         ax.tick_params(length=0, labelsize=8, pad=1)
+
+
+def number(axis: "Axis", side: int, names: Mapping[int, object]) -> None:
+    """Name some rows or columns, by their number, of a `mosaic` of tiles with this side."""
+    middles = [place * (side + 1) + (side - 1) / 2 for place in names]
+    axis.set_ticks(middles, [str(name) for name in names.values()])

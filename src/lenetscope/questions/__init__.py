@@ -34,12 +34,20 @@ class Part:
     html: str
     data: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, template: str, **values: Any) -> "Part":
+        """Fill a template, see `lenetscope.plots.html.render`."""
+        from lenetscope.plots.html import render
 
-@dataclass(frozen=True, kw_only=True)
+        return cls(render(template, **values))
+
+
+@dataclass(frozen=True)
 class Question:
     """A question that can be asked about a run.
 
     Attributes:
+        name: on the command line.
         summary: what it asks, in one line.
         figures: yields names of files and figures, for ``lenetscope inspect``.
         part: returns the part of the report; where it raises a `LenetscopeError`, the page gives the
@@ -51,6 +59,7 @@ class Question:
         of_layers: whether it is about layers, and asked by default when layers are chosen.
     """
 
+    name: str
     summary: str
     figures: "Callable[[Inspection, Selection], Iterable[tuple[str, Figure]]]"
     part: "Callable[[Inspection], Part] | None" = None
@@ -59,6 +68,14 @@ class Question:
     place: int = 100
     default: bool = False
     of_layers: bool = False
+
+    def register(self) -> None:
+        """Add the question to `QUESTIONS`.
+
+        Raises:
+            UsageError: if its name is taken.
+        """
+        QUESTIONS.register(self.name)(self)
 
 
 QUESTIONS: Registry[Question] = Registry("question", __name__)

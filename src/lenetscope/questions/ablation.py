@@ -20,21 +20,19 @@ from lenetscope.observe import (
     Call,
     Layers,
     batches,
-    find_layer,
     find_layers,
     layer_outputs,
     observe,
     require_one_of,
     require_units,
 )
-from lenetscope.plots import html, style
+from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.questions import Part, Question
 from lenetscope.questions.filters import CONVOLUTIONS
-from lenetscope.table import Table, column
+from lenetscope.table import ShowsRows, Table, column
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from lenetscope.inspection import Inspection
@@ -74,32 +72,36 @@ class AblationRow:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(ShowsRows):
     """Errors without each unit.
 
     Attributes:
-        fill: what replaced a unit's output.
-        rows: one per unit, most errors first; in the order of layers and units where equal.
         errors: by layer, (units, K) int64, errors of each true class without the unit.
         baseline: (K,) int64, errors of each class with all units.
         totals: (K,) int64, images of each class.
     """
 
-    fill: Fill
-    rows: Table[AblationRow]
     errors: dict[str, Tensor]
     baseline: Tensor
     totals: Tensor
 
     def added(self, layer: str) -> Tensor:
         """Return errors added as a fraction of each class's images, (units, K); NaN without images."""
-        return (self.errors[layer] - self.baseline) / self.totals
+        return (self.errors[layer] - self.baseline).double() / self.totals
 
-    def __str__(self) -> str:
-        return str(self.rows)
-
-    def _repr_html_(self) -> str:
-        return self.rows._repr_html_()
+    @property
+    def rows(self) -> Table[AblationRow]:
+        """One row per unit, most errors first; in the order of layers and units where equal."""
+        rows, images, made = [], int(self.totals.sum()), int(self.baseline.sum())
+        for layer, errors in self.errors.items():
+            most, worst = self.added(layer).nan_to_num(0).max(dim=1)  # (units,)
+            given = zip(errors.sum(dim=1).tolist(), most.tolist(), worst.tolist(), strict=True)
+            for unit, (count, gained, label) in enumerate(given):
+                added, name = count - made, label if gained > 0 else None
+                rows.append(
+                    AblationRow(layer, unit, count, added, added / images, name, max(gained, 0.0))
+                )
+        return Table(sorted(rows, key=lambda row: -row.errors))
 
 
 def ablate(
@@ -118,8 +120,7 @@ def ablate(
         model: of one input, that returns logits (N, K); it is as before when this returns or raises.
         images: (N, …), as the model takes them, on any device.
         labels: (N,) int64.
-        layers: exact names, or ``name:1`` for the second call of a layer that runs several times; None
-            for all convolutions.
+        layers: names or patterns, see `find_layers`; None for all convolutions.
         fill: what replaces the output of a unit: ``"zero"``, or ``"mean"``, its mean over the images,
             place by place. A unit that is zero most of the time loses little by zero; one that is
             constant loses nothing by its mean.
@@ -132,13 +133,8 @@ def ablate(
         UsageError: if the model does not return logits (N, K), or ``fill`` is neither of the two.
     """
     require_one_of("fill", fill, get_args(Fill))
-    if layers is None:
-        shared: dict[nn.Module, str] = {}  # by one of its names
-        for name, layer in find_layers(model).items():
-            shared.setdefault(layer, name)
-        layers = [name for layer, name in shared.items() if isinstance(layer, CONVOLUTIONS)]
-    names = [layers] if isinstance(layers, str) else layers
-    keys = list(dict.fromkeys(find_layer(model, name)[0] for name in names))
+    named = find_layers(model, layers)
+    keys = [k for k, layer in named.items() if layers is not None or isinstance(layer, CONVOLUTIONS)]
     if not keys:
         raise LayerError("the model has no convolution: name the layers whose units are switched off.")
     seen = images if fill == "mean" else images[:1]
@@ -159,12 +155,8 @@ def ablate(
         ]  # -1 is the network with all units
         counts = torch.cat(wrong).long() @ nn.functional.one_hot(expected, classes)
         errors[key] = errors.get(key, 0) + counts  # (1 + units, K)
-    baseline = errors[keys[0]][0]
-    totals = true.bincount(minlength=classes)
     without = {key: counts[1:] for key, counts in errors.items()}
-    rows = [row for key, counts in without.items() for row in _rows(key, counts, baseline, totals)]
-    rows.sort(key=lambda row: -row.errors)
-    return Ablation(fill, Table(rows), without, baseline, totals)
+    return Ablation(without, errors[keys[0]][0], true.bincount(minlength=classes))
 
 
 def _mean_output(model: nn.Module, images: Tensor, key: str, batch_size: int) -> Tensor:
@@ -218,26 +210,6 @@ def _logits(model: nn.Module, images: Tensor, key: str, units: Tensor, off: Tens
     return logits.reshape(len(units), -1, logits.shape[1])
 
 
-def _rows(layer: str, errors: Tensor, before: Tensor, totals: Tensor) -> list[AblationRow]:
-    images, made = int(totals.sum()), int(before.sum())
-    fractions = (errors - before) / totals.clamp(min=1)  # (units, K)
-    rows = []
-    for unit, (count, added) in enumerate(zip(errors.sum(dim=1).tolist(), fractions, strict=True)):
-        worst = int(added.argmax())
-        rows.append(
-            AblationRow(
-                layer=layer,
-                unit=unit,
-                errors=count,
-                added=count - made,
-                accuracy_drop=(count - made) / images,
-                worst_class=worst if added[worst] > 0 else None,
-                worst_added=max(float(added[worst]), 0.0),
-            )
-        )
-    return rows
-
-
 def plot_ablation(
     found: Ablation, layer: str, classes: Sequence[str], **figure_options: Any
 ) -> "Figure":
@@ -254,10 +226,11 @@ def plot_ablation(
     """
     if len(classes) != len(found.baseline):
         raise DataError(f"there are {len(found.baseline)} classes, and {len(classes)} names for them.")
-    errors, baseline, totals = (v.numpy() for v in (found.errors[layer], found.baseline, found.totals))
-    added = errors.sum(axis=1) - baseline.sum()
+    errors, made = found.errors[layer].sum(dim=1).numpy(), int(found.baseline.sum())  # (units,)
+    added = errors - made
     order = np.argsort(-added, kind="stable")[:SHOWN]
-    by_class = 100 * (errors - baseline)[order] / np.maximum(totals, 1)  # (shown, K)
+    by_class = 100 * found.added(layer).nan_to_num(0).numpy()[order]  # (shown, K)
+    norm = style.colour_scale(by_class, signed=True)
     size = (4.0 + 0.42 * len(classes), 0.21 * len(order) + 1.5)
     with style.new_figure(figure_options, size) as figure:
         left, right = figure.subplots(
@@ -268,31 +241,21 @@ def plot_ablation(
         left.axvline(0, color=style.INK, linewidth=0.6)
         left.set_yticks(range(len(order)), [str(unit) for unit in order], fontsize=8)
         left.set(ylabel="unit switched off", xlabel="errors added", ylim=(len(order) - 0.5, -0.5))
+        left.set_title("all classes")
         left.tick_params(axis="y", length=0)
         style.whole_numbers(left.xaxis)
         style.grid(left, "x")
-        left.set_title("all classes")
-        _draw_classes(right, by_class, classes)
+        right.imshow(by_class, cmap=style.SIGNED, norm=norm, aspect="auto")
+        right.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
+        right.tick_params(length=0)
+        right.tick_params(axis="y", labelleft=False)
+        right.set(xlabel="true class", title="by class")
+        right.spines[:].set_visible(False)
+        style.colour_bar(right, norm, style.SIGNED, "errors added, % of the class")
         which = f"{len(order)} of {len(errors)}" if len(order) < len(errors) else f"{len(errors)}"
-        figure.suptitle(
-            f"{layer}: {which} units, most errors first ({int(baseline.sum())} errors in "
-            f"{int(totals.sum()):,} with all units)",
-            fontsize=11,
-        )
+        images = f"{made} errors in {int(found.totals.sum()):,} with all units"
+        figure.suptitle(f"{layer}: {which} units, most errors first ({images})", fontsize=11)
     return figure
-
-
-def _draw_classes(ax: "Axes", added: Any, classes: Sequence[str]) -> None:
-    norm = style.colour_scale(added, signed=True)
-    ax.imshow(added, cmap=style.SIGNED, norm=norm, aspect="auto")
-    ax.set_xticks(range(len(classes)), classes)
-    if max(map(len, classes)) > 3:
-        ax.tick_params(axis="x", labelrotation=45)
-    ax.tick_params(length=0)
-    ax.tick_params(axis="y", labelleft=False)
-    ax.set(xlabel="true class", title="by class")
-    ax.spines[:].set_visible(False)
-    style.colour_bar(ax, norm, style.SIGNED, "errors added, % of the class")
 
 
 def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tuple[str, Figure]]":
@@ -304,6 +267,15 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
     )
     for layer in found.errors:
         yield f"ablation-{layer}", plot_ablation(found, layer, inspection.classes)
+
+
+PAGE = """
+<p class="say">Each unit of {{ layer }} was switched off by itself, and the errors on the first
+{{ n | number }} test images counted again. A difference of one or two errors may be chance. Where a
+unit adds few errors, other units do the same work.</p>
+<figure>{{ figure | inline("ablation", "errors added without each unit of " ~ layer ~ ", by class")
+| scrolling("Errors without a unit") }}</figure>
+"""
 
 
 def _part(inspection: "Inspection") -> Part:
@@ -318,31 +290,15 @@ def _part(inspection: "Inspection") -> Part:
         )
     images, labels = inspection.images[:PAGE_IMAGES], inspection.labels[:PAGE_IMAGES]
     found = ablate(inspection.model, images, labels, layer, progress=inspection.progress)
-    title = f"errors added when a unit of {layer} is switched off, by unit and by class"
-    figure = html.inline(plot_ablation(found, layer, inspection.classes), "ablation", title)
-    return Part(
-        html.render(
-            """
-<p class="say">Each unit of {{ layer }} was switched off by itself, and the errors on the first
-{{ n | number }} test images counted again. A difference of one or two errors may be chance. Where a
-unit adds few errors, other units do the same work; that each of them can be spared alone does not mean
-that all of them can be spared together.</p>
-<figure>{{ figure }}</figure>
-""",
-            layer=layer,
-            n=len(images),
-            figure=html.scrolling(figure, "Errors without a unit"),
-        )
-    )
+    figure = plot_ablation(found, layer, inspection.classes)
+    return Part.of(PAGE, layer=layer, n=len(images), figure=figure)
 
 
-QUESTIONS.register("ablation")(
-    Question(
-        summary="Which errors are added when a unit is switched off, for each unit.",
-        figures=_figures,
-        part=_part,
-        chapter="inside",
-        heading="Ablation: the network without one unit",
-        place=50,
-    )
-)
+Question(
+    "ablation",
+    summary="Which errors are added when a unit is switched off, for each unit.",
+    figures=_figures,
+    part=_part,
+    heading="Ablation: the network without one unit",
+    place=50,
+).register()

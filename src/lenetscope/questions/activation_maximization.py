@@ -11,7 +11,6 @@ It shows one thing that activates a unit, not all that do.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -31,11 +30,11 @@ from lenetscope.observe import (
     require_images,
     require_one_of,
 )
-from lenetscope.plots import html, style, tiles
+from lenetscope.plots import style, tiles
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.questions import Part, Question
 from lenetscope.restore import device_of
-from lenetscope.table import Table, column
+from lenetscope.table import ShowsRows, Table, column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 
 Where = Literal["mean", "centre"]
 Activations = Callable[[Tensor], Tensor]
-Tap = Callable[[Tensor, str], Tensor]
 
 STARTS = 8
 """Noise images from which each unit takes the best: a ReLU that is off has no gradient."""
@@ -95,12 +93,12 @@ class MaximizedRow:
 
     unit: int = column()
     activation: float = column(".2f")
-    highest: float | None = column(".2f", "highest on real images")
-    highest_image: int | None = column(heading="by image")
+    highest: float = column(".2f", "highest on real images")
+    highest_image: int = column(heading="by image")
 
 
 @dataclass(frozen=True)
-class Maximized:
+class Maximized(ShowsRows):
     """Images made to raise the activations of units.
 
     Attributes:
@@ -108,44 +106,33 @@ class Maximized:
         units: (U,) int64.
         images: (U, C, H, W) float32, preprocessed as the model takes them.
         shades: the same as fractions of the range of pixels, 0 black to 1 white.
-        initial: (U,) activation at the beginning, from noise.
         activation: (U,) activation that the images give.
-        highest, highest_image: (U,) highest activation on real images, and their numbers; or None.
+        highest, highest_image: (U,) highest activation on real images, and their numbers.
     """
 
     layer: str | None
     units: Tensor
     images: Tensor
     shades: Tensor
-    initial: Tensor
     activation: Tensor
-    highest: Tensor | None
-    highest_image: Tensor | None
+    highest: Tensor
+    highest_image: Tensor
 
     @property
     def rows(self) -> Table[MaximizedRow]:
         """One row per unit."""
         given = (self.units, self.activation, self.highest, self.highest_image)
-        lanes = [[None] * len(self.units) if lane is None else lane.tolist() for lane in given]
-        return Table(MaximizedRow(*row) for row in zip(*lanes, strict=True))
-
-    def __str__(self) -> str:
-        return str(self.rows)
-
-    def _repr_html_(self) -> str:
-        return self.rows._repr_html_()
+        return Table(map(MaximizedRow, *(values.tolist() for values in given)))
 
 
 @torch.inference_mode(False)
-@torch.enable_grad()
+@torch.no_grad()
 def maximize_activation(
     model: nn.Module,
     layer: str | None = None,
     units: Sequence[int] | Tensor | int | None = None,
     *,
-    images: Tensor | None = None,
-    image_shape: tuple[int, int, int] | None = None,
-    value_range: tuple[float, float] | None = None,
+    images: Tensor,
     where: Where = "centre",
     ascent: Ascent | None = None,
     seed: int = 0,
@@ -160,9 +147,8 @@ def maximize_activation(
             ``"relu:1"`` is the second call of a layer that runs several times. None: the outputs of the
             model. Where a ReLU follows, the layer before it has gradients everywhere.
         units: which, in any order; or how many, the first ones; all if None.
-        images: real ones (N, C, H, W), preprocessed, to compare with; they also give shape and range.
-        image_shape: (C, H, W), where there are no real images.
-        value_range: lowest and highest value that preprocessing can give.
+        images: real ones (N, C, H, W), preprocessed, to compare with; they also give the shape and the
+            range of each channel.
         where: of a unit's map the ``"centre"``, so that pixels that do not affect it stay grey (and of
             real images the highest value anywhere), or the ``"mean"``, which textures raise.
         ascent: how the images are made; `Ascent()` if None.
@@ -171,51 +157,57 @@ def maximize_activation(
         progress: is handed the batches of units.
 
     Raises:
-        DataError: if the real images are not floats (N, C, H, W).
+        DataError: if the real images are not floats (N, C, H, W), or all of one value in a channel.
         LayerError: if there is no such layer or unit, or it returns neither maps nor vectors.
-        UsageError: if an option is out of range, or shape or range are not known.
+        UsageError: if an option is out of range, or the model takes several inputs.
     """
     how = ascent or Ascent()
     require_one_of("where", where, get_args(Where))
-    if images is not None:
-        require_images(model, images, 4)
+    require_images(model, images, 4)
+    low, high = images.detach().transpose(0, 1).flatten(1).float().aminmax(dim=1)
+    if not bool((low < high).all()):
+        raise DataError(
+            "images must differ in some pixel of each channel: they give the range of pixels."
+        )
     device = device_of(model)
-    middle, half, shape = _frame(images, image_shape, value_range)
-    middle, half = middle.to(device), half.to(device)  # (C, 1, 1)
+    middle, half = (
+        v[:, None, None].to(device) for v in ((high + low) / 2, (high - low) / 2)
+    )  # (C, 1, 1)
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(STARTS, *shape, generator=generator).clamp(-2, 2)
+    noise = torch.randn(STARTS, *images.shape[1:], generator=generator).clamp(-2, 2)
     strength = torch.linspace(0.02, 0.4, STARTS).view(-1, 1, 1, 1)
     moves = torch.randint(-how.jitter, how.jitter + 1, (how.steps, 2), generator=generator)
     moves[how.steps * 3 // 4 :] = 0
     starts = (noise * strength).to(device)  # (8, C, H, W); as z below, from -1 black to 1 white
+    keys = [] if layer is None else [find_layer(model, layer)[0]]
+    seen: list[Tensor] = []
+
+    def keep(call: Call) -> None:
+        if call.key in keys:  # a clone, because the next layer may work in place
+            seen[:] = [call.tensor.clone()]
+
+    def activations(images: Tensor, where: str = where) -> Tensor:
+        returned = main_output(model(images))
+        return _activations(seen[0] if keys else returned, layer, where)
+
+    def made_by(z: Tensor) -> Tensor:
+        return activations(middle + half * z)
+
     made, activation, on_real = [], [], []
-    with _tap(model, layer, middle + half * starts, batch_size) as tap:
-
-        def activations(z: Tensor) -> Tensor:
-            return tap(middle + half * z, where)
-
-        with torch.no_grad():
-            initial = activations(starts)  # (8, D)
+    layer_outputs(model, images[:1], keys, lambda call: None, batch_size=batch_size)  # does it run?
+    with observe(model, keys, keep, mode="eval"):
+        initial = made_by(starts)  # (8, D)
         chosen = _units(units, initial.shape[1], layer)  # (U,)
         for some in progress(torch.split(chosen.to(device), batch_size)):
             z = starts[initial[:, some].argmax(0)]  # (u, C, H, W)
-            made.append(_ascend(activations, some, z, moves, how))
-            with torch.no_grad():
-                activation.append(activations(made[-1]).gather(1, some[:, None])[:, 0])
-        for batch in batches(model, images, batch_size) if images is not None else ():
-            with torch.no_grad():  # in a real image the same patch may be anywhere
-                values = tap(batch, "highest" if where == "centre" else where)
-            on_real.append(values.cpu()[:, chosen])
-    z = torch.cat(made)
-    return Maximized(
-        layer,
-        chosen,
-        (middle + half * z).cpu(),
-        (z.cpu() + 1) / 2,
-        initial[:, chosen.to(device)].amax(0).cpu(),
-        torch.cat(activation).cpu(),
-        *(torch.cat(on_real).max(0) if on_real else (None, None)),
-    )
+            made.append(_ascend(made_by, some, z, moves, how))
+            activation.append(made_by(made[-1]).gather(1, some[:, None])[:, 0].cpu())
+        for batch in batches(model, images, batch_size):  # where the same patch may be anywhere
+            values = activations(batch, "highest" if where == "centre" else where)
+            on_real.append(values[:, chosen.to(device)].cpu())
+    z, highest = torch.cat(made), torch.cat(on_real).max(0)
+    given, shades = (middle + half * z).cpu(), (z.cpu() + 1) / 2
+    return Maximized(layer, chosen, given, shades, torch.cat(activation), *highest)
 
 
 def _ascend(activations: Activations, units: Tensor, z: Tensor, moves: Tensor, how: Ascent) -> Tensor:
@@ -224,15 +216,15 @@ def _ascend(activations: Activations, units: Tensor, z: Tensor, moves: Tensor, h
     line = torch.tensor([side, 1.0, side]) / (1 + 2 * side)
     for number, (down, right) in enumerate(moves.tolist()):
         z = z.detach().requires_grad_()
-        activation = activations(z.roll((down, right), (2, 3))).gather(1, units[:, None])  # (u, 1)
-        (gradient,) = torch.autograd.grad(activation.sum(), z)
-        size = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
-        with torch.no_grad():
-            curvature = _filtered(z, LAPLACIAN)
-            uphill = gradient / (size + 1e-12) + how.total_variation * curvature - how.l2 * z
-            # in z a fraction of the range is twice as much
-            step = 2 * how.step_size * (1 - 0.9 * number / max(len(moves) - 1, 1))
-            z = _filtered(z + step * uphill, line[:, None] * line).clamp(-1, 1)
+        with torch.enable_grad():
+            total = activations(z.roll((down, right), (2, 3))).gather(1, units[:, None]).sum()
+        (gradient,) = torch.autograd.grad(total, z)
+        z, size = z.detach(), gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
+        curvature = _filtered(z, LAPLACIAN)
+        uphill = gradient / (size + 1e-12) + how.total_variation * curvature - how.l2 * z
+        # in z a fraction of the range is twice as much
+        step = 2 * how.step_size * (1 - 0.9 * number / max(len(moves) - 1, 1))
+        z = _filtered(z + step * uphill, line[:, None] * line).clamp(-1, 1)
     return z
 
 
@@ -243,34 +235,18 @@ def _filtered(z: Tensor, kernel: Tensor) -> Tensor:
     return nn.functional.conv2d(padded, kernels, groups=z.shape[1])
 
 
-@contextmanager
-def _tap(model: nn.Module, layer: str | None, images: Tensor, batch_size: int) -> Iterator[Tap]:
-    """Yield a function from images, and what is taken of a map, to activations (n, D) float32."""
-    keys = [] if layer is None else [find_layer(model, layer)[0]]
-    seen: list[Tensor] = []
-
-    def keep(call: Call) -> None:
-        if call.key in keys:  # a clone, because the next layer may work in place
-            seen[:] = [call.tensor.clone()]
-
-    def tap(images: Tensor, where: str) -> Tensor:
-        returned = main_output(model(images))
-        values = seen[0] if keys else returned
-        if values is None or values.ndim not in (2, 4):
-            raise LayerError(
-                f"{layer or 'the model'} returns {None if values is None else tuple(values.shape)}; a "
-                "unit is a channel of maps (N, C, h, w) or an element of vectors (N, D)."
-            )
-        values = values.float()
-        if values.ndim == 4 and where == "centre":
-            values = values[:, :, values.shape[2] // 2, values.shape[3] // 2]
-        elif values.ndim == 4:
-            values = values.mean((2, 3)) if where == "mean" else values.amax((2, 3))
-        return values
-
-    layer_outputs(model, images, keys, lambda call: None, batch_size=batch_size)  # does it run?
-    with observe(model, keys, keep, mode="eval"):
-        yield tap
+def _activations(values: Tensor | None, layer: str | None, where: str) -> Tensor:
+    """Return the activation of each unit, (n, D) float32, from vectors (n, D) or maps (n, D, h, w)."""
+    if values is None or values.ndim not in (2, 4):
+        raise LayerError(
+            f"{layer or 'the model'} returns {None if values is None else tuple(values.shape)}; a unit "
+            "is a channel of maps (N, C, h, w) or an element of vectors (N, D)."
+        )
+    if values.ndim == 4 and where == "centre":
+        values = values[:, :, values.shape[2] // 2, values.shape[3] // 2]
+    elif values.ndim == 4:
+        values = values.float().mean((2, 3)) if where == "mean" else values.amax((2, 3))
+    return values.float()
 
 
 def _units(units: Sequence[int] | Tensor | int | None, count: int, layer: str | None) -> Tensor:
@@ -282,28 +258,6 @@ def _units(units: Sequence[int] | Tensor | int | None, count: int, layer: str | 
             f"{layer or 'the model'} has units 0 to {count - 1}; {units} are not among them."
         )
     return chosen.long()
-
-
-def _frame(
-    images: Tensor | None, shape: Sequence[int] | None, value_range: tuple[float, float] | None
-) -> tuple[Tensor, Tensor, Sequence[int]]:
-    """Return middle and half of the range of each channel, (C, 1, 1), and the images' shape."""
-    shape = images.shape[1:] if images is not None and shape is None else shape
-    if shape is None or (images is None and value_range is None):
-        raise UsageError(
-            "the shape or the range of images is not known: give real images, or both image_shape "
-            "(C, H, W) and value_range (lowest, highest) of preprocessed pixels."
-        )
-    if value_range is not None:
-        low, high = (torch.full((shape[0],), float(bound)) for bound in value_range)
-    elif images is not None:
-        low, high = images.detach().transpose(0, 1).flatten(1).float().cpu().aminmax(dim=1)
-    if not bool((low < high).all()):
-        raise UsageError(
-            f"pixels from {low.tolist()} to {high.tolist()} have no range; give a value_range, the "
-            "lower value first."
-        )
-    return ((high + low) / 2)[:, None, None], ((high - low) / 2)[:, None, None], shape
 
 
 def plot_maximized(
@@ -338,11 +292,9 @@ def plot_maximized(
             tiles.image(ax, picture)
             tiles.bare(ax)
             ax.set_title(str(name), fontsize=9, pad=3, fontweight="bold")
-            below = f"{row.activation:.1f}" + ("" if row.highest is None else f" | {row.highest:.1f}")
-            ax.set_xlabel(below, fontsize=8, labelpad=2)
+            ax.set_xlabel(f"{row.activation:.1f} | {row.highest:.1f}", fontsize=8, labelpad=2)
         title = f"{found.layer or 'the model'}: activation maximization of {len(pictures)} units"
-        below = "activation" + ("" if found.highest is None else " | highest on real images")
-        figure.suptitle(f"{title}\nbelow: {below}", fontsize=11)
+        figure.suptitle(f"{title}\nbelow: activation | highest on real images", fontsize=11)
     return figure
 
 
@@ -363,38 +315,33 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
         yield f"activation-maximization-{layer}", plot_maximized(found, names)
 
 
+PAGE = """
+<p class="say">Made, not found: starting from faint noise, each image was changed step by step to raise
+the output of one class. Below it are that output and the highest among the first {{ n | number }} test
+images. An image with a higher output than any real one need not look like the class.</p>
+<ul class="strip">
+{% for shade, name, row in shown %}
+<li>{{ shade | picture("image made for class " ~ name, 84) }}<p class="fine">{{ name }}:
+{{ row.activation | signed }},<br>real images {{ row.highest | signed }}</p></li>
+{% endfor %}
+</ul>
+"""
+
+
 def _part(inspection: "Inspection") -> Part:
     classes, images = inspection.classes[:PAGE_CLASSES], inspection.images[:PAGE_IMAGES]
     found = maximize_activation(
         inspection.model, units=range(len(classes)), images=images, progress=inspection.progress
     )
-    return Part(
-        html.render(
-            """
-<p class="say">Made, not found: starting from faint noise, each image was changed step by step to raise
-the output of one class. Below it that output, and the highest among the first {{ n | number }} test
-images. An image with a higher output than any real one need not look like the class.</p>
-<ul class="strip">
-{% for shade, name, row in shown %}
-<li>{{ picture(shade, "image made for class " ~ name, 84) }}<p class="fine">{{ name }}:
-{{ row.activation | signed }},<br>real images {{ row.highest | signed }}</p></li>
-{% endfor %}
-</ul>
-""",
-            n=len(images),
-            shown=list(zip((255 * found.shades).round().byte(), classes, found.rows, strict=True)),
-            picture=html.picture,
-        )
-    )
+    shown = list(zip((255 * found.shades).round().byte(), classes, found.rows, strict=True))
+    return Part.of(PAGE, n=len(images), shown=shown)
 
 
-QUESTIONS.register("activation-maximization")(
-    Question(
-        summary="Which images give the highest activation of each unit, made by gradient ascent.",
-        figures=_figures,
-        part=_part,
-        chapter="inside",
-        heading="Activation maximization: images made for each class",
-        place=70,
-    )
-)
+Question(
+    "activation-maximization",
+    summary="Which images give the highest activation of each unit, made by gradient ascent.",
+    figures=_figures,
+    part=_part,
+    heading="Activation maximization: images made for each class",
+    place=70,
+).register()

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from markupsafe import Markup
 from torch import Tensor, nn
 
 from lenetscope.errors import DataError, LayerError
 from lenetscope.observe import BATCH_SIZE, Call, Layers, find_layer, layer_outputs
-from lenetscope.plots import html, style
+from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.questions import Part, Question
 from lenetscope.table import Table, column
 
 if TYPE_CHECKING:
@@ -98,12 +97,8 @@ def activation_statistics(
         UsageError: if the model takes several inputs.
     """
     parts: dict[str, list[tuple[list[float], Tensor]]] = {}
-    names: dict[nn.Module, str] = {}
 
     def see(call: Call) -> None:
-        # by default an alias of a shared layer is not counted a second time
-        if layers is None and names.setdefault(call.layer, call.name) != call.name:
-            return
         values = call.tensor
         if values.ndim == 0 or values.is_complex():
             what = "complex numbers" if values.is_complex() else "one number for all images"
@@ -212,14 +207,12 @@ def _draw_fractions(
     ax: "Axes", rows: Sequence[ActivationRow], name: str, colour: str, shift: float
 ) -> None:
     shown = [place for place, row in enumerate(rows) if getattr(row, name) is not None]
-    if not shown:
-        return
     # two bars share the line of a layer that can saturate
-    two = [rows[place].saturated is not None for place in shown]
-    places = [place + shift * shared for place, shared in zip(shown, two, strict=True)]
+    two = np.array([rows[place].saturated is not None for place in shown])
+    places, heights = np.array(shown) + shift * two, np.where(two, 0.28, 0.5)
     percents = [100 * getattr(rows[place], name) for place in shown]
-    heights = [0.28 if shared else 0.5 for shared in two]
-    ax.barh(places, percents, height=heights, color=colour, alpha=0.75, label=name)
+    if shown:
+        ax.barh(places, percents, height=heights, color=colour, alpha=0.75, label=name)
     for place, percent in zip(places, percents, strict=True):
         ax.text(min(percent, 84) + 1.5, place, f"{percent:.1f}", va="center", fontsize=8)
 
@@ -232,31 +225,27 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
     yield "activations", plot_activations(rows)
 
 
-def _part(inspection: "Inspection") -> Part:
-    images = inspection.images[:PAGE_IMAGES]
-    rows = activation_statistics(inspection.model, images, progress=inspection.progress)
-    table = Table(row for row in rows if row.kind not in UNCHANGING)
-    return Part(
-        html.render(
-            """
+PAGE = """
 <p class="say">The outputs of each layer for the first {{ n | number }} test images. A unit that is zero
 for all of them is dead and of no use; many dead units after a ReLU suggest that the learning rate was
 too high.</p>
-{{ table }}
-""",
-            n=len(images),
-            table=html.scrolling(Markup(table._repr_html_()), "Statistics of the layers"),
-        )
-    )
+{{ rows | scrolling("Statistics of the layers") }}
+"""
 
 
-QUESTIONS.register("activations")(
-    Question(
-        summary="How large the outputs of each layer are, how many are zero, how many saturated.",
-        figures=_figures,
-        part=_part,
-        chapter="training",
-        heading="The state of its layers",
-        place=50,
-    )
-)
+def _part(inspection: "Inspection") -> Part:
+    images = inspection.images[:PAGE_IMAGES]
+    rows = activation_statistics(inspection.model, images, progress=inspection.progress)
+    shown = Table(row for row in rows if row.kind not in UNCHANGING)
+    return Part.of(PAGE, n=len(images), rows=shown)
+
+
+Question(
+    "activations",
+    summary="How large the outputs of each layer are, how many are zero, how many saturated.",
+    figures=_figures,
+    part=_part,
+    chapter="training",
+    heading="The state of its layers",
+    place=50,
+).register()

@@ -14,23 +14,22 @@ Four methods, computed by Captum (N. Kokhlikyan et al., arXiv:2009.07896, 2020):
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from markupsafe import Markup
 from torch import Tensor, nn
 
 from lenetscope.errors import DataError, LayerError, UsageError
 from lenetscope.evaluation.outputs import Target, chosen_classes, model_outputs, require_logits
 from lenetscope.observe import BATCH_SIZE, Call, find_layer, layer_outputs, require_images
 from lenetscope.plots import html, style, tiles
-from lenetscope.plots.style import Array
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.questions import Part, Question
 from lenetscope.registry import Registry
 from lenetscope.restore import device_of, restored
-from lenetscope.table import Table, column
+from lenetscope.table import ShowsRows, Table, column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,18 +37,19 @@ if TYPE_CHECKING:
     from lenetscope.inspection import Inspection
     from lenetscope.selection import Selection
 
-Baseline = str | float | Tensor
+Baseline = float | Tensor | None
 
 CLIPPED = 0.5
 """Percent of a method's values that may lie beyond its colour scale, so that others are not pale."""
 HEIGHT = 84
-"""Of pictures in the report, in CSS pixels."""
+"""Height of the pictures in the report, in CSS pixels."""
 
 
 @dataclass(frozen=True)
 class AttributionRow:
     """One image: its class, the logit, and the sums of positive and negative values."""
 
+    method: str = column()
     image: int = column()
     target: int = column(heading="class")
     logit: float = column("+.2f")
@@ -59,25 +59,24 @@ class AttributionRow:
 
 
 @dataclass(frozen=True)
-class Attribution:
+class Attribution(ShowsRows):
     """One value per pixel.
 
     Attributes:
         method: name in `METHODS`.
         values: (N, H, W) float32, over all channels; in logits for integrated gradients and occlusion.
         target: (N,) int64, the class that was asked about.
-        logit, baseline_logit: (N,) of that class, for the image and for its baseline.
+        logit: (N,) of that class.
         signed: whether negative values lower the logit; if not, values are magnitudes.
-        completeness_gap: (N,) in logits: the sum of the values minus the difference of the two logits;
-            None for methods that do not promise zero.
-        layer: whose maps were weighted, for Grad-CAM.
+        completeness_gap: (N,) the sum of the values minus the difference between the logits of the
+            image and of its baseline; None for methods that do not promise zero.
+        layer: for Grad-CAM, the one whose maps were weighted.
     """
 
     method: str
     values: Tensor
     target: Tensor
     logit: Tensor
-    baseline_logit: Tensor
     signed: bool
     completeness_gap: Tensor | None = None
     layer: str | None = None
@@ -86,16 +85,10 @@ class Attribution:
     def rows(self) -> Table[AttributionRow]:
         """One row per image."""
         flat = self.values.flatten(1).double()  # (N, H*W)
-        sums = [flat.clamp(min=0).sum(1).tolist(), flat.clamp(max=0).sum(1).tolist()]
-        gaps = [None] * len(flat) if self.completeness_gap is None else self.completeness_gap.tolist()
-        columns = (range(len(flat)), self.target.tolist(), self.logit.tolist(), *sums, gaps)
-        return Table(map(AttributionRow, *columns))
-
-    def __str__(self) -> str:
-        return f"{self.method}\n{self.rows}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self.method}</p>{self.rows._repr_html_()}"
+        sums = [flat.clamp(min=0).sum(1), flat.clamp(max=0).sum(1)]
+        columns = [each.tolist() for each in (self.target, self.logit, *sums)]
+        gaps = repeat(None) if self.completeness_gap is None else self.completeness_gap.tolist()
+        return Table(map(AttributionRow, repeat(self.method), range(len(flat)), *columns, gaps))
 
 
 @dataclass(frozen=True)
@@ -139,7 +132,7 @@ def attribute(
     target: Target = None,
     *,
     method: str = "saliency",
-    baseline: Baseline = "background",
+    baseline: Baseline = None,
     steps: int = 50,
     window: int = 3,
     stride: int = 1,
@@ -177,10 +170,7 @@ def attribute(
     require_images(model, images, 4)
     side = min(images.shape[2:])
     if steps < 1 or not 1 <= stride <= window or (method == "occlusion" and window > side):
-        raise UsageError(
-            f"steps must be at least 1, the window 1 to {side} pixels and the stride 1 to the window, "
-            f"not {steps}, {window} and {stride}."
-        )
+        raise UsageError(f"steps must be at least 1, window 1 to {side} pixels, stride 1 to window.")
     logits = require_logits(model_outputs(model, images, batch_size))  # (N, K)
     classes = chosen_classes(logits, target)  # (N,)
     start = baseline_of(images, baseline)  # (N, C, H, W)
@@ -198,33 +188,31 @@ def attribute(
                 values = values.sum(dim=1) if how.signed else values.amax(dim=1)
             parts.append(values.detach().float().cpu())
     found = torch.cat(parts)  # (N, H, W)
-    there = require_logits(model_outputs(model, start, batch_size))
-    logit, baseline_logit = (x.gather(1, classes[:, None])[:, 0] for x in (logits, there))
-    gap = found.double().sum((1, 2)).float() - (logit - baseline_logit) if how.complete else None
-    return Attribution(method, found, classes, logit, baseline_logit, how.signed, gap, name)
+    logit, gap = logits.gather(1, classes[:, None])[:, 0], None
+    if how.complete:
+        there = model_outputs(model, start, batch_size).gather(1, classes[:, None])[:, 0]
+        gap = found.double().sum((1, 2)).float() - (logit - there)
+    return Attribution(method, found, classes, logit, how.signed, gap, name)
 
 
-def baseline_of(images: Tensor, baseline: Baseline = "background") -> Tensor:
+def baseline_of(images: Tensor, baseline: Baseline = None) -> Tensor:
     """Return what pixels without content look like, (N, C, H, W).
 
     Args:
         images: (N, C, H, W).
-        baseline: ``"background"``, the smallest value that each channel has in ``images``: black after
+        baseline: None for the smallest value that each channel has in ``images``: black after
             preprocessing, where 0 may be grey; a number; or a tensor that broadcasts to ``images``.
 
     Raises:
-        UsageError, DataError: if it is none of these.
+        DataError: if it does not.
     """
-    if baseline == "background":
+    if baseline is None:
         baseline = images.detach().amin((0, 2, 3))[:, None, None]  # (C, 1, 1)
-    elif isinstance(baseline, str):
-        raise UsageError(f"a baseline must be 'background', a number or a tensor, not '{baseline}'.")
     given = torch.as_tensor(baseline, dtype=images.dtype, device=images.device).detach()
     try:
         return given.expand(images.shape)
     except RuntimeError:
-        shapes = f"{tuple(given.shape)} does not broadcast to images {tuple(images.shape)}"
-        raise DataError(f"a baseline {shapes}.") from None
+        raise DataError(f"a baseline {tuple(given.shape)} must broadcast to the images.") from None
 
 
 def _layer_with_maps(model: nn.Module, image: Tensor, layer: str | None) -> tuple[str, nn.Module]:
@@ -239,10 +227,8 @@ def _layer_with_maps(model: nn.Module, image: Tensor, layer: str | None) -> tupl
     times = sum(call.name == last.name for call in calls)
     shape = tuple(getattr(last.outputs, "shape", ()))
     if times > 1 or len(shape) != 4:
-        raise LayerError(
-            f"layer '{last.name}' returns {shape} and runs {times} times per image; choose one that "
-            "returns maps (N, C, h, w) once."
-        )
+        ran = f"layer '{last.name}' returns {shape} and runs {times} times per image"
+        raise LayerError(f"{ran}; choose one that returns maps (N, C, h, w) once.")
     return last.name, last.layer
 
 
@@ -263,8 +249,7 @@ def _grad_cam(request: Request) -> Tensor:
 
 
 def _integrated(request: Request) -> Tensor:
-    options = {"baselines": request.baseline, "n_steps": request.steps}
-    return _captum("IntegratedGradients", request, **options)
+    return _captum("IntegratedGradients", request, baselines=request.baseline, n_steps=request.steps)
 
 
 def _occlusion(request: Request) -> Tensor:
@@ -282,7 +267,7 @@ METHODS.register("occlusion")(Method(_occlusion, signed=True))
 
 
 def plot_attribution(
-    pixels: Array,
+    pixels: style.Array,
     found: Sequence[Attribution],
     classes: Sequence[str],
     *,
@@ -366,35 +351,31 @@ def _part(inspection: "Inspection") -> Part:
     names = [inspection.classes[k] for k in found.target]
     images = [html.picture(inspection.pixels[row], f"test image {row}", HEIGHT) for row in rows]
     maps = pictures_of_maps(found.values.numpy(), names, float(found.values.abs().max()))
-    return Part(
-        html.render(
-            """
+    return Part.of(
+        """
 <p class="say">For an example of each class: pixels that raise the logit of the predicted class are red,
 those that lower it blue (integrated gradients from black; one colour scale for all). The maps show what
-this network used, not why; where there is ink, there is something to see with any network.</p>
+this network used, not why; the maps of any network show where the ink is.</p>
 <ul class="strip">{% for image, map, name in shown %}
 <li><div class="pair">{{ image }}{{ map }}</div><p class="fine">predicted {{ name }}</p></li>
 {% endfor %}</ul>
 """,
-            shown=zip(images, maps, names, strict=True),
-        )
+        shown=zip(images, maps, names, strict=True),
     )
 
 
-def pictures_of_maps(values: Array, names: Sequence[str], bound: float | None = None) -> list[Markup]:
+def pictures_of_maps(maps: style.Array, names: Sequence[str], bound: float | None = None) -> list[str]:
     """Return maps (N, H, W) of the logits of classes as pictures for a page, see `html.heat_map`."""
     text = "pixels that raise the logit of {} in red, those that lower it in blue"
-    maps = [html.heat_map(each, signed=True, bound=bound) for each in values]
-    return [html.picture(map, text.format(n), HEIGHT) for map, n in zip(maps, names, strict=True)]
+    drawn = [html.heat_map(each, signed=True, bound=bound) for each in maps]
+    return [html.picture(each, text.format(n), HEIGHT) for each, n in zip(drawn, names, strict=True)]
 
 
-QUESTIONS.register("attribution")(
-    Question(
-        summary="Which pixels raise and lower the logits of the predicted class and of the runner-up.",
-        figures=_figures,
-        part=_part,
-        chapter="inside",
-        heading="Attribution: which pixels matter",
-        place=10,
-    )
-)
+Question(
+    "attribution",
+    summary="Which pixels raise and lower the logits of the predicted class and of the runner-up.",
+    figures=_figures,
+    part=_part,
+    heading="Attribution: which pixels matter",
+    place=10,
+).register()

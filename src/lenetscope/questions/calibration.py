@@ -7,18 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 
 from lenetscope.errors import DataError
-from lenetscope.evaluation.calibration import (
-    Calibration,
-    cross_fitted,
-    fit_temperature,
-    with_temperature,
-)
+from lenetscope.evaluation import calibration
 from lenetscope.evaluation.reliability import Reliability, reliability
-from lenetscope.plots import html, style
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.plots import style
+from lenetscope.questions import Part, Question
 from lenetscope.table import Table
 
 if TYPE_CHECKING:
@@ -28,26 +22,24 @@ if TYPE_CHECKING:
     from lenetscope.inspection import Inspection
     from lenetscope.selection import Selection
 
-VERDICTS = {
-    "overconfident": "The network is overconfident.",
-    "underconfident": "The network is underconfident.",
-    "no evidence of miscalibration": "There is no evidence of miscalibration.",
-}
 PAGE = """
-<p class="say"><strong>{{ verdict }}</strong> The mean probability of the predicted class is
-{{ r.confidence | percent }}, the accuracy {{ r.accuracy | percent }}. The expected calibration error is
-{{ r.ece | percent }}; on {{ r.n | number }} images, chance alone causes up to
-{{ r.ece_chance | percent }}. This holds for images like the test images: for others, probabilities may
-mean nothing.</p>
-<div class="columns"><figure>{{ figure }}<figcaption>On the dashed line confidence and accuracy agree;
-points below it are overconfident. Bins of few images tell little.</figcaption></figure>
-<div><details><summary>The bins as a table</summary>{{ bins }}</details>
-{% if c %}<p>With logits divided by {% for t in c.temperatures %}{{ "%.2f" | format(t) }}
-{{- " and " if not loop.last }}{% endfor %} ({% if c.temperatures | length > 1 %}each fitted on one half
-of the test images and used on the other{% else %}fitted on the images held out{% endif %}), the mean
-loss changes from {{ "%.4f" | format(c.before.nll) }} to {{ "%.4f" | format(c.after.nll) }}, the
-calibration error from {{ c.before.ece | percent }} to {{ c.after.ece | percent }}. Predicted classes
-stay the same.</p>
+<p class="say">
+<strong>{{ "There is" if r.ece <= r.ece_chance else "The network is" }} {{ r.verdict }}.</strong>
+The mean probability of the predicted class is {{ r.confidence | percent }}, the accuracy
+{{ r.accuracy | percent }}. The expected calibration error is {{ r.ece | percent }}; on
+{{ r.n | number }} images, chance alone causes up to {{ r.ece_chance | percent }}. This holds for images
+like the test images: for others, probabilities may mean nothing.</p>
+<div class="columns"><figure>
+{{ figure | inline("reliability", "accuracy by confidence; the table gives the same") }}
+<figcaption>On the dashed line confidence and accuracy agree; points below it are overconfident. Bins of
+few images tell little.</figcaption></figure><div><details><summary>The bins as a table</summary>
+{{ bins | scrolling("Confidence and accuracy") }}</details>
+{% if c %}<p>With logits divided by
+{% for t in c.temperatures %}{{ "%.2f" | format(t) }}{{ " and " if not loop.last }}{% endfor %}
+ ({% if c.temperatures | length > 1 %}each fitted on one half of the test images and used on the other
+{%- else %}fitted on the images held out{% endif %}), the mean loss changes from
+{{ "%.4f" | format(c.before.nll) }} to {{ "%.4f" | format(c.after.nll) }}, the calibration error from
+{{ c.before.ece | percent }} to {{ c.after.ece | percent }}. Predicted classes stay the same.</p>
 {% else %}<p>No temperature was fitted: {{ reason }}</p>{% endif %}</div></div>
 """
 
@@ -61,28 +53,21 @@ def plot_reliability(found: Mapping[str, Reliability], **figure_options: Any) ->
     Args:
         found: answers of `reliability` by title, such as ``"before"`` and ``"after"``.
         figure_options: go to `matplotlib.figure.Figure`.
-
-    Raises:
-        DataError: if there is nothing to draw.
     """
-    if not found:
-        raise DataError("there is nothing to draw: give at least one reliability.")
     width = 3.2 * len(found) + (1.2 if len(found) == 1 else 0.3)
-    ratios = {"height_ratios": (3, 1.2)}
     with style.new_figure(figure_options, (width, 5.1)) as figure:
-        axes = figure.subplots(
-            2, len(found), sharex=True, sharey="row", squeeze=False, gridspec_kw=ratios
-        )
+        shared: Any = {"sharex": True, "sharey": "row", "squeeze": False}
+        axes = figure.subplots(2, len(found), height_ratios=(3, 1.2), **shared)
         for (above, below), (title, each) in zip(axes.T, found.items(), strict=True):
-            bins = each.columns()
-            full = {name: values[bins["n"] > 0] for name, values in bins.items()}
-            _draw_diagram(above, full)
-            _draw_counts(below, full)
+            rows = [row for row in each.bins.as_dicts() if row["n"]]
+            bins = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            _draw_diagram(above, bins)
+            _draw_counts(below, bins)
             above.set_title(title)
         axes[0, 0].set_ylabel("accuracy, %")
         axes[1, 0].set_ylabel("images (log)")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+        legend = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*legend, loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 
@@ -104,20 +89,20 @@ def _draw_counts(ax: "Axes", bins: Mapping[str, Any]) -> None:
     # bins of equal mass can be very narrow: an edge keeps them visible
     look: Any = {"color": style.TRAIN, "edgecolor": style.TRAIN, "linewidth": 0.6, "alpha": 0.75}
     ax.bar(100 * low, n - 0.5, 100 * (high - low), bottom=0.5, align="edge", **look)
-    ax.set_yscale("log")
-    ax.set_ylim(0.5, 6 * n.max())
-    style.ticks_at(ax.yaxis, {10**k: f"{10**k:,}" for k in range(7) if 10**k <= 6 * n.max()})
+    top = 6 * n.max()
+    ax.set(xlabel="confidence, %", xticks=range(0, 101, 20), yscale="log", ylim=(0.5, top))
+    ax.set(yticks=[10**k for k in range(7) if 10**k <= top])
+    ax.yaxis.set_major_formatter("{x:,.0f}")
+    ax.minorticks_off()
     most = int(n.argmax())
     place: Any = {"ha": "right" if high[most] > 0.5 else "left", "va": "bottom", "fontsize": 9}
-    text = f"{int(n[most]):,} of {int(n.sum()):,}"
-    ax.annotate(text, (100 * high[most], n[most]), (0, 2), textcoords="offset points", **place)
-    ax.set_xlabel("confidence, %")
-    ax.set_xticks(range(0, 101, 20))
+    text, point = f"{n[most]:,} of {n.sum():,}", (100 * high[most], n[most])
+    ax.annotate(text, point, (0, 2), textcoords="offset points", **place)
     style.grid(ax, axis="x")
     ax.set_axisbelow(True)
 
 
-def _calibrate(inspection: "Inspection") -> tuple[Calibration | None, str]:
+def _calibrate(inspection: "Inspection") -> tuple[calibration.Calibration | None, str]:
     """Scale by a temperature fitted on the validation images, or on halves of the test images.
 
     Returns:
@@ -126,10 +111,10 @@ def _calibrate(inspection: "Inspection") -> tuple[Calibration | None, str]:
     recipe, logits, labels = inspection.arch.recipe, inspection.logits, inspection.labels
     try:
         if recipe is None or not recipe.holdout:
-            return cross_fitted(logits, labels), ""
+            return calibration.cross_fitted(logits, labels), ""
         valid = inspection.splits.valid
-        temperature = fit_temperature(inspection.logits_of(valid), valid.labels)
-        return with_temperature(logits, labels, temperature), ""
+        temperature = calibration.fit_temperature(inspection.logits_of(valid), valid.labels)
+        return calibration.with_temperature(logits, labels, temperature), ""
     except DataError as error:
         return None, str(error)
 
@@ -145,30 +130,22 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 def _part(inspection: "Inspection") -> Part:
     result = reliability(inspection.probabilities, inspection.labels)
     found, reason = _calibrate(inspection)
-    figure = plot_reliability({"": result}, figsize=(4.2, 4.6))
-    bins = Markup(Table(row for row in result.bins if row.n)._repr_html_())
-    return Part(
-        html.render(
-            PAGE,
-            verdict=VERDICTS[result.verdict],
-            r=result,
-            c=found,
-            reason=reason,
-            figure=html.inline(
-                figure, "reliability", "accuracy by confidence; the table gives the same"
-            ),
-            bins=html.scrolling(bins, "Confidence and accuracy"),
-        )
+    return Part.of(
+        PAGE,
+        r=result,
+        c=found,
+        reason=reason,
+        figure=plot_reliability({"": result}, figsize=(4.2, 4.6)),
+        bins=Table(row for row in result.bins if row.n),
     )
 
 
-QUESTIONS.register("calibration")(
-    Question(
-        summary="Whether probabilities can be trusted, before and after temperature scaling.",
-        figures=_figures,
-        part=_part,
-        chapter="errors",
-        heading="Calibration: can the probabilities be trusted?",
-        place=20,
-    )
-)
+Question(
+    "calibration",
+    summary="Whether probabilities can be trusted, before and after temperature scaling.",
+    figures=_figures,
+    part=_part,
+    chapter="errors",
+    heading="Calibration: can the probabilities be trusted?",
+    place=20,
+).register()

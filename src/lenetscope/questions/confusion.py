@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 
-from lenetscope.plots import html, style, tiles
-from lenetscope.plots.style import Array
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.plots import style, tiles
+from lenetscope.questions import Part, Question
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +29,7 @@ counted but not shown, to keep the page small{% endif %}.</p>
 <caption class="unseen">Rows: true class. Columns: predicted class. Cells: test images.</caption>
 <thead><tr><th scope="col" class="corner">true ↓ predicted →</th>
 {% for name in classes %}<th scope="col"><span>{{ name }}</span></th>{% endfor %}</tr></thead>
-<tbody>{% for row in counts %}{% set i = loop.index0 %}
+<tbody>{% for row in scores.confusion.tolist() %}{% set i = loop.index0 %}
 <tr><th scope="row"><span>{{ classes[i] }}</span></th>
 {% for n in row %}{% set j = loop.index0 %}
 {% set share = [1, 20 * n / (row | sum or 1)] | min %}
@@ -43,14 +41,15 @@ aria-label="true {{ classes[i] }}, predicted {{ classes[j] }}: {{ n }}">{{ n }}<
 <div id="cell" class="cell" aria-live="polite"><p class="fine">Choose a cell with the mouse, or with
 Tab, arrow keys and Enter.</p></div></div>
 <div class="columns"><div><h4>Class by class</h4>
-<p class="say">Precision: how many of the images predicted as the class are of it. Recall: how many of
-the images of the class are predicted as it.</p>{{ per_class }}</div>
-<div><h4>Most confused</h4><p class="say">{% if confused %}A few images per pair: another seed gives
-another order.{% else %}No image is misclassified.{% endif %}</p>{{ confused }}</div></div>
+<p class="say">Precision: the fraction of the images predicted as a class that belong to it. Recall: the
+fraction of the images of a class that are predicted as it.</p>
+{{ scores.per_class() | scrolling("Scores of each class") }}</div>
+<div><h4>Most confused</h4><p class="say">{% if confused %}With so few images per pair, another seed
+gives another order.{% else %}No image is misclassified.{% endif %}</p>{{ confused or "" }}</div></div>
 """
 
 
-def plot_confusion(matrix: Array, classes: Sequence[str], **figure_options: Any) -> "Figure":
+def plot_confusion(matrix: style.Array, classes: Sequence[str], **figure_options: Any) -> "Figure":
     """Draw a confusion matrix: counts in the cells, colour for errors as a fraction of the true class.
 
     Args:
@@ -88,25 +87,22 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 
 def _part(inspection: "Inspection") -> Part:
     scores = inspection.scores
-    confused = scores.most_confused(CONFUSED)
-    values = {
-        "classes": inspection.classes,
-        "counts": scores.confusion.tolist(),
-        "left_out": inspection.embedded.left_out,
-        "per_class": html.scrolling(Markup(scores.per_class()._repr_html_()), "Scores of each class"),
-        "confused": Markup(confused._repr_html_()) if confused else "",
-    }
-    return Part(html.render(PAGE, **values))
-
-
-QUESTIONS.register("confusion")(
-    Question(
-        summary="Which classes are predicted as which others.",
-        figures=_figures,
-        part=_part,
-        chapter="scores",
-        heading="Confusion matrix",
-        place=10,
-        default=True,
+    return Part.of(
+        PAGE,
+        scores=scores,
+        classes=scores.classes,
+        left_out=inspection.embedded.left_out,
+        confused=scores.most_confused(CONFUSED),
     )
-)
+
+
+Question(
+    "confusion",
+    summary="Which classes are predicted as which others.",
+    figures=_figures,
+    part=_part,
+    chapter="scores",
+    heading="Confusion matrix",
+    place=10,
+    default=True,
+).register()

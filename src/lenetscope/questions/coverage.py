@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lenetscope.evaluation.coverage import Accepted, Coverage, coverage_curve
-from lenetscope.plots import html, style
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.plots import style
+from lenetscope.questions import Part, Question
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 WANTED = 0.999
 """The accuracy that the figure points out."""
-COVERAGES = (1.0, 0.99, 0.95, 0.9)
-"""Fractions of the test images that the report lists."""
 
 
 def plot_coverage(curve: Coverage, *marks: Accepted, **figure_options: Any) -> "Figure":
@@ -71,36 +69,26 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 
 def _part(inspection: "Inspection") -> Part:
     curve = coverage_curve(inspection.probabilities, inspection.labels)
-    title = "accuracy of the most confident images by the fraction that is accepted"
-    figure = html.inline(plot_coverage(curve, figsize=(6.2, 3.9)), "coverage", title)
-    return Part(
-        html.render(
-            """
+    return Part.of(
+        """
 <p class="say">If the network may answer “I don't know” where its confidence is low, it is more accurate
 on the other images.</p>
-<div class="columns"><table>
-<thead><tr><th scope="col">accepted</th><th scope="col" class="n">confidence at least</th>
-<th scope="col" class="n">errors</th><th scope="col" class="n">accuracy</th></tr></thead>
-<tbody>{% for row in rows %}<tr><th scope="row">{{ row.coverage | percent(1) }}</th>
-<td class="n">{{ row.threshold | percent(1) }}</td><td class="n">{{ row.errors | number }}</td>
-<td class="n">{{ row.accuracy | percent }}</td></tr>
-{% endfor %}</tbody></table>
-<figure>{{ figure }}<figcaption>The band is the 95 % interval of each accuracy by itself.</figcaption>
-</figure></div>
+<div class="columns">{{ curve.rows }}
+<figure>{{ figure | inline("coverage", "accuracy of the most confident images by the fraction accepted")
+| scrolling("Accuracy by coverage") }}
+<figcaption>The band is the 95 % interval of each accuracy by itself.</figcaption></figure></div>
 """,
-            rows=[curve.at_coverage(fraction) for fraction in COVERAGES],
-            figure=html.scrolling(figure, "Accuracy by coverage"),
-        )
+        curve=curve,
+        figure=plot_coverage(curve, figsize=(6.2, 3.9)),
     )
 
 
-QUESTIONS.register("coverage")(
-    Question(
-        summary="How accurate the network is if it rejects the images that it is least sure of.",
-        figures=_figures,
-        part=_part,
-        chapter="errors",
-        heading="Coverage: if it may say “I don't know”",
-        place=30,
-    )
-)
+Question(
+    "coverage",
+    summary="How accurate the network is if it rejects the images that it is least sure of.",
+    figures=_figures,
+    part=_part,
+    chapter="errors",
+    heading="Coverage: if it may say “I don't know”",
+    place=30,
+).register()

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lenetscope.errors import RunError
-from lenetscope.plots import html, style
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.plots import style
+from lenetscope.questions import Part, Question
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,17 +60,13 @@ def plot_lr_range(
         step_mode: ``"exp"`` draws rates on a logarithmic scale.
         ax: where to draw.
     """
-    if ax is None:
-        with style.new_figure({}, (6, 4)) as figure:
-            return plot_lr_range(tracking, step_mode, figure.subplots())
-    with style.styled():
+    with style.new_figure({}, (6, 4)) as figure:
+        ax = figure.subplots() if ax is None else ax
         ax.plot(tracking["lr"], tracking["loss"], color=style.TRAIN)
         ax.set(xlabel="learning rate", ylabel="smoothed loss")
-        if step_mode == "exp":
-            ax.set_xscale("log")
+        ax.set_xscale("log" if step_mode == "exp" else "linear")
         style.grid(ax)
-    theirs: Any = ax.get_figure()
-    return theirs  # type: ignore[no-any-return]
+    return figure if ax in figure.axes else ax.get_figure()  # type: ignore[return-value]
 
 
 def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tuple[str, Figure]]":
@@ -78,38 +74,37 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
         yield "curves", plot_curves(history)
 
 
-def _part(inspection: "Inspection") -> Part:
-    history = inspection.run.history()
-    if not history:
-        raise RunError("the run has no record of its epochs.")
-    figures = []
-    for key, other in (("loss", "accuracy"), ("accuracy", "loss")):
-        rows = [{k: v for k, v in row.items() if not k.endswith(other)} for row in history]
-        figure = plot_curves(rows, figsize=(4.2, 2.9))  # each is small enough for a telephone
-        figures.append(html.inline(figure, f"curve-{key}", f"{key} by epoch"))
-    return Part(
-        html.render(
-            """
+PAGE = """
 <p class="say">Training is measured while the weights still change, and with dropout if there is any, so
 it can look worse than validation. Where training loss keeps falling while validation loss rises, the
 network overfits.{% if not holdout %} The test images serve as validation here: an epoch that is chosen
 by them looks better than it is.{% endif %}</p>
-<div class="figures">{% for figure in figures %}<figure>{{ figure }}</figure>{% endfor %}</div>
-""",
-            figures=figures,
-            holdout=inspection.run.recipe().holdout,
-        )
-    )
+<div class="figures">
+{% for key, figure in figures.items() %}
+<figure>{{ figure | inline("curve-" ~ key, key ~ " by epoch") }}</figure>
+{% endfor %}
+</div>
+"""
 
 
-QUESTIONS.register("curves")(
-    Question(
-        summary="How loss and accuracy developed, epoch by epoch.",
-        figures=_figures,
-        part=_part,
-        chapter="training",
-        heading="Epoch by epoch",
-        place=10,
-        default=True,
-    )
-)
+def _part(inspection: "Inspection") -> Part:
+    history = inspection.run.history()
+    if not history:
+        raise RunError("the run has no record of its epochs.")
+    figures = {}
+    for key, other in (("loss", "accuracy"), ("accuracy", "loss")):
+        rows = [{k: v for k, v in row.items() if not k.endswith(other)} for row in history]
+        figures[key] = plot_curves(rows, figsize=(4.2, 2.9))  # each is small enough for a telephone
+    return Part.of(PAGE, figures=figures, holdout=inspection.run.recipe().holdout)
+
+
+Question(
+    "curves",
+    summary="How loss and accuracy developed, epoch by epoch.",
+    figures=_figures,
+    part=_part,
+    chapter="training",
+    heading="Epoch by epoch",
+    place=10,
+    default=True,
+).register()

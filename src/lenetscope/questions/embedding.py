@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from lenetscope.errors import DataError, UsageError
-from lenetscope.observe import BATCH_SIZE, Call, find_layer, layer_outputs, require_one_of
-from lenetscope.plots import html, style
-from lenetscope.plots.style import Array
+from lenetscope.observe import Call, find_layer, layer_outputs, require_one_of
+from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.questions import Part, Question
 from lenetscope.recording import to_cpu
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ SHAPES = "osD^vPX<>*"
 NAMED = 24
 """Misclassified points that carry a text, at most."""
 SUBSET, PAGE_SUBSET = 2000, 1000
-"""Images that are embedded, and those of the report."""
+"""How many images are embedded, and how many in the report."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,9 @@ class Embedding:
 
     layer: str
     method: Method
-    points: Array
-    images: Array
-    explained: Array | None
+    points: style.Array
+    images: style.Array
+    explained: style.Array | None
     perplexity: float | None
 
 
@@ -75,7 +74,6 @@ def embed(
     subset: int | None = SUBSET,
     perplexity: float = 30.0,
     seed: int = 0,
-    batch_size: int = BATCH_SIZE,
     progress: Progress = no_progress,
 ) -> Embedding:
     """Reduce the outputs of a layer to two dimensions.
@@ -88,7 +86,6 @@ def embed(
         subset: number of images at most, drawn at random; None for all.
         perplexity: of t-SNE; at most a third of the number of other images.
         seed: of the choice of images, and of t-SNE.
-        batch_size: images per batch.
         progress: is handed the batches.
 
     Raises:
@@ -104,10 +101,8 @@ def embed(
     if subset is not None and subset < len(images):
         random = np.random.default_rng(seed)
         chosen = np.sort(random.choice(len(images), max(subset, 0), replace=False))
-    least = 3 if method == "pca" else 4
-    if len(chosen) < least:
+    if len(chosen) < (least := 3 if method == "pca" else 4):
         raise DataError(f"{method} needs at least {least} images, not {len(chosen)}.")
-    some = images[torch.from_numpy(chosen).to(images.device)]
     key, _ = find_layer(model, layer)
     parts: list[Tensor] = []
 
@@ -115,13 +110,10 @@ def embed(
         if call.key == key:
             parts.append(to_cpu(call.tensor.reshape(len(call.tensor), -1)))  # (batch, D)
 
-    layer_outputs(model, some, [key], keep, batch_size=batch_size, progress=progress)
+    layer_outputs(model, images[chosen], [key], keep, progress=progress)
     outputs = torch.cat(parts).float().numpy()  # (n, D)
     if not np.isfinite(outputs).all() or (outputs == outputs[0]).all():
-        raise DataError(
-            f"layer '{key}' must return finite values that differ: it returns the same for all "
-            f"{len(chosen)} images, or values that are infinite or NaN."
-        )
+        raise DataError(f"layer '{key}' returns infinite values, NaN, or the same for all images.")
     if method == "pca":
         points, explained = _principal(outputs, 2, seed)
         return Embedding(key, method, points, chosen, explained, None)
@@ -129,7 +121,7 @@ def embed(
     return Embedding(key, method, _tsne(outputs, perplexity, seed), chosen, None, perplexity)
 
 
-def _principal(outputs: Array, count: int, seed: int) -> tuple[Array, Array]:
+def _principal(outputs: style.Array, count: int, seed: int) -> tuple[style.Array, style.Array]:
     """Project (n, D) on principal components; return (n, count) and their fractions of the variance."""
     from sklearn.decomposition import PCA
 
@@ -143,7 +135,7 @@ def _principal(outputs: Array, count: int, seed: int) -> tuple[Array, Array]:
     return points, fractions
 
 
-def _tsne(outputs: Array, perplexity: float, seed: int) -> Array:
+def _tsne(outputs: style.Array, perplexity: float, seed: int) -> style.Array:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -157,10 +149,10 @@ def _tsne(outputs: Array, perplexity: float, seed: int) -> Array:
 
 def plot_embedding(
     found: Embedding,
-    labels: Array,
+    labels: style.Array,
     classes: Sequence[str],
     *,
-    predicted: Array | None = None,
+    predicted: style.Array | None = None,
     **figure_options: Any,
 ) -> "Figure":
     """Draw points by class: a colour, a shape, and the name of the class at its median.
@@ -179,10 +171,7 @@ def plot_embedding(
     """
     given = [np.asarray(labels), np.asarray(labels if predicted is None else predicted)]
     if any(len(x) <= found.images.max() or x.min() < 0 or x.max() >= len(classes) for x in given):
-        raise DataError(
-            f"labels and predicted classes must be 0 to {len(classes) - 1}, one per image that was "
-            "given to embed."
-        )
+        raise DataError(f"give labels and predictions of all images, from 0 to {len(classes) - 1}.")
     true, answers = (x[found.images] for x in given)  # (n,) each
     points, wrong = found.points, np.flatnonzero(true != answers)
     with style.new_figure(figure_options, (6.5, 6.2)) as figure:
@@ -207,7 +196,7 @@ def plot_embedding(
     return figure
 
 
-def _write_name(ax: "Axes", place: Array, name: str, colour: str) -> None:
+def _write_name(ax: "Axes", place: style.Array, name: str, colour: str) -> None:
     """Write the name of a class on a disc of its colour."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     bright = 0.299 * red + 0.587 * green + 0.114 * blue > 150
@@ -217,7 +206,7 @@ def _write_name(ax: "Axes", place: Array, name: str, colour: str) -> None:
 
 
 def _mark_errors(
-    ax: "Axes", points: Array, texts: Sequence[str], taken: list[Array], room: float
+    ax: "Axes", points: style.Array, texts: Sequence[str], taken: list[style.Array], room: float
 ) -> None:
     """Draw rings around points, and texts beside those that have room, at most `NAMED`."""
     ring: Any = {"facecolors": "none", "edgecolors": style.WRONG, "linewidths": 1.4}
@@ -249,29 +238,26 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
 
 def _part(inspection: "Inspection") -> Part:
     found, figure = _draw(inspection, inspection.penultimate, "tsne", PAGE_SUBSET)
-    title = "test images as points, near each other where the network finds them similar"
-    return Part(
-        html.render(
-            """
-<p class="say">{{ found.images | length | number }} test images, by the outputs of layer
-{{ found.layer }} (t-SNE): images that the network finds similar lie near each other. Rings are
+    return Part.of(
+        """
+<p class="say">{{ found.images | length | number }} test images, placed by t-SNE from the outputs of
+layer {{ found.layer }}: images that the network finds similar lie near each other. Rings mark
 misclassified images. Only neighbourhoods have a meaning; distances between groups, their sizes and the
 axes have none.</p>
-<figure>{{ figure }}</figure>
+<figure>{{ figure
+| inline("embedding", "test images as points, near each other where the network finds them similar")
+| scrolling("Embedding") }}</figure>
 """,
-            found=found,
-            figure=html.scrolling(html.inline(figure, "embedding", title), "Embedding"),
-        )
+        found=found,
+        figure=figure,
     )
 
 
-QUESTIONS.register("embedding")(
-    Question(
-        summary="Which images lie near each other by the outputs of a layer (PCA and t-SNE).",
-        figures=_figures,
-        part=_part,
-        chapter="inside",
-        heading="Embedding: which images are similar to the network",
-        place=60,
-    )
-)
+Question(
+    "embedding",
+    summary="Which images lie near each other by the outputs of a layer (PCA and t-SNE).",
+    figures=_figures,
+    part=_part,
+    heading="Embedding: which images are similar to the network",
+    place=60,
+).register()

@@ -3,10 +3,10 @@
 Deletion removes the pixels of an image, most important first, and records how the probability of the
 class falls; insertion adds them to the baseline. The areas under these curves measure the attributions
 (V. Petsiuk et al., "RISE", arXiv:1806.07421, 2018; here insertion begins with the baseline, too, not
-with a blurred image). Two orders that know nothing of the network are compared with: **chance**, all
-pixels in random order, and **ink**, the pixels farthest from the baseline first. As most pixels of
-handwriting are background, which cannot matter, any map that finds the ink beats chance; only one that
-beats ink tells something about the network.
+with a blurred image). They are compared with two orders that know nothing of the network:
+**chance**, all pixels in random order, and **ink**, the pixels farthest from the baseline first. As
+most pixels of handwriting are background, which cannot matter, any map that finds the ink beats chance;
+only one that beats ink says something about the network.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from markupsafe import Markup
 from torch import Tensor, nn
 
 from lenetscope.errors import DataError, UsageError
 from lenetscope.evaluation.outputs import Target, chosen_classes, model_outputs, require_logits
 from lenetscope.observe import BATCH_SIZE, require_images
-from lenetscope.plots import html, style
+from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.questions import Part, Question
 from lenetscope.questions.attribution import Attribution, Baseline, attribute, baseline_of, methods_for
 from lenetscope.restore import device_of, restored
-from lenetscope.table import Table, column
+from lenetscope.table import ShowsRows, Table, column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,15 +38,11 @@ JUDGED = 200
 """Test images that the methods are compared on, the first ones."""
 PAGE_IMAGES, PAGE_ORDERS = 50, 1
 """The same for the report, and random orders of each kind there: some four seconds on one core."""
-CONTROLS: dict[str, tuple[str, Any]] = {
-    "ink": ("#666666", (0, (1, 1.2))),
-    "chance": ("#999999", (0, (5, 2))),
-}
+CONTROLS: dict[str, Any] = {"ink": ("#666666", (0, (1, 1.2))), "chance": ("#999999", (0, (5, 2)))}
 """Orders that know nothing of the network: their colours and dashes."""
 LINES: list[tuple[str, Any]] = [
-    *((colour, "-") for colour in (style.TRAIN, style.VALID, style.INK)),
-    (style.WRONG, (0, (6, 1, 1, 1))),
-    *((colour, (0, (2, 1))) for colour in (style.TRAIN, style.VALID)),
+    *((style.TRAIN, "-"), (style.VALID, "-"), (style.INK, "-"), (style.WRONG, (0, (6, 1, 1, 1)))),
+    *((style.TRAIN, (0, (2, 1))), (style.VALID, (0, (2, 1)))),
 ]
 """Colours and dashes of the methods."""
 
@@ -69,7 +64,7 @@ class FaithfulnessRow:
 
 
 @dataclass(frozen=True)
-class Faithfulness:
+class Faithfulness(ShowsRows):
     """Deletion and insertion curves of several methods on the same images.
 
     Attributes:
@@ -137,20 +132,14 @@ class Faithfulness:
             for name in self.deletion
         )
 
-    def __str__(self) -> str:
-        return str(self.rows)
-
-    def _repr_html_(self) -> str:
-        return self.rows._repr_html_()
-
 
 def deletion_insertion(
     model: nn.Module,
     images: Tensor,
-    attributions: Map | Mapping[str, Map],
+    maps: Mapping[str, Map],
     target: Target = None,
     *,
-    baseline: Baseline = "background",
+    baseline: Baseline = None,
     steps: int = 28,
     random_orders: int = 5,
     seed: int = 0,
@@ -164,9 +153,9 @@ def deletion_insertion(
     Args:
         model: of one input, that returns logits (N, K); it is as before when this returns or raises.
         images: (N, C, H, W) float, as the model takes them, on any device.
-        attributions: maps (N, H, W), or what `attribute` returned, or several of them by name. Negative
-            values come last. Equal values come in random order, the same for every image.
-        target: see `chosen_classes`; None for that of the attributions, if they have one.
+        maps: by name, what `attribute` returned, or (N, H, W). Negative values come last. Equal values
+            come in random order, the same for every image.
+        target: see `chosen_classes`; None for that of the maps, if they have one.
         baseline: what a pixel is set to when it is removed, see `baseline_of`.
         steps: number of times that pixels are removed, each time H*W/steps of them.
         random_orders: number of random orders of each kind, of which the mean is taken.
@@ -178,18 +167,13 @@ def deletion_insertion(
         DataError: if maps do not fit the images, or were made for different classes.
         UsageError: if an option is out of range, or there are no logits.
     """
-    named = attributions
-    if not isinstance(named, Mapping):
-        named = {getattr(named, "method", "attribution"): named}
-    maps: dict[str, Map] = dict(named)
     require_images(model, images, 4)
     logits = require_logits(model_outputs(model, images, batch_size))  # (N, K)
     count = images.shape[2] * images.shape[3]
-    if not 1 <= steps <= count or random_orders < 1 or not maps or maps.keys() & CONTROLS.keys():
-        raise UsageError(
-            f"steps must be 1 to {count} and random_orders at least 1, not {steps} and "
-            f"{random_orders}; maps need names other than 'ink' and 'chance', not {list(maps)}."
-        )
+    if not 1 <= steps <= count or random_orders < 1:
+        raise UsageError(f"steps must be 1 to {count} and random_orders at least 1.")
+    if not maps or maps.keys() & CONTROLS.keys():
+        raise UsageError("give maps by name, and none the name 'ink' or 'chance'.")
     classes = _classes(logits, maps, target)
     values = [_fitting(name, each, images) for name, each in maps.items()]  # (N, H*W) each
     start = baseline_of(images, baseline)
@@ -220,9 +204,7 @@ def _curves(
     model: nn.Module, images: Tensor, base: Tensor, classes: Tensor, order: Tensor, taken: list[int]
 ) -> Tensor:
     """Return the probability after so many pixels were removed, and added, (n, 2, S+1)."""
-    rank = (
-        order.argsort(dim=1).to(images.device).view(len(images), 1, *images.shape[2:])
-    )  # (n, 1, H, W)
+    rank = order.argsort(dim=1).to(images.device).view_as(images[:, :1])  # (n, 1, H, W)
     points = []
     for many in taken:
         changed = rank < many
@@ -238,7 +220,7 @@ def _descending(values: Tensor, ties: Tensor) -> Tensor:
 
 
 def _on_most(gains: Tensor) -> list[bool]:
-    """Tell for each column of (N, 2) whether it is positive on more images than chance would have."""
+    """Tell for each column of (N, 2) whether it is positive on more images than chance explains."""
     count = len(gains)
     needed = 0.5 + count**-0.5 if count > 4 else 1 - 1e-6
     return [fraction > needed for fraction in (gains > 0).double().mean(0).tolist()]
@@ -248,9 +230,7 @@ def _classes(logits: Tensor, maps: Mapping[str, Map], target: Target) -> Tensor:
     """Return the class of each image: what was asked for, else what the maps were made for."""
     made = [each.target for each in maps.values() if isinstance(each, Attribution)]
     if target is None and any(not torch.equal(each, made[0]) for each in made):
-        raise DataError(
-            "the maps were made for different classes: compare maps for the same, or give the target."
-        )
+        raise DataError("the maps were made for different classes: give those for one, or a target.")
     return chosen_classes(logits, made[0] if target is None and made else target)
 
 
@@ -308,32 +288,27 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 
 def _part(inspection: "Inspection") -> Part:
     found = _compare(inspection, PAGE_IMAGES, "occlusion", random_orders=PAGE_ORDERS)
-    title = "probability of the class by the fraction of pixels removed and added"
-    figure = html.inline(plot_faithfulness(found), "faithfulness", title)
-    return Part(
-        html.render(
-            """
+    return Part.of(
+        """
 <p class="say">The pixels of the first {{ found.target | length }} test images were removed, most
-important first, and added to a black image. A faithful map makes the class disappear, and appear,
-sooner than pixels in random order (chance) and than the brightest pixels first (ink) do. Occlusion
-takes longer: <code>lenetscope inspect --what faithfulness</code>.</p>
-<figure>{{ figure }}</figure>
-{{ table }}
+important first, and added to a black image. With a faithful map the class disappears, and appears,
+sooner than with the pixels in random order (chance) or brightest first (ink). Occlusion takes longer:
+<code>lenetscope inspect --what faithfulness</code>.</p>
+<figure>{{ figure
+| inline("faithfulness", "probability of the class by the fraction of pixels removed and added")
+| scrolling("Deletion and insertion curves") }}</figure>
+{{ found.rows | scrolling("Faithfulness of each method") }}
 """,
-            found=found,
-            figure=html.scrolling(figure, "Deletion and insertion curves"),
-            table=html.scrolling(Markup(found.rows._repr_html_()), "Faithfulness of each method"),
-        )
+        found=found,
+        figure=plot_faithfulness(found),
     )
 
 
-QUESTIONS.register("faithfulness")(
-    Question(
-        summary="Whether the maps of each attribution method show what the network uses.",
-        figures=_figures,
-        part=_part,
-        chapter="inside",
-        heading="Faithfulness: can the maps be trusted?",
-        place=20,
-    )
-)
+Question(
+    "faithfulness",
+    summary="Whether the maps of each attribution method show what the network uses.",
+    figures=_figures,
+    part=_part,
+    heading="Faithfulness: can the maps be trusted?",
+    place=20,
+).register()

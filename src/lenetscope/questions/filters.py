@@ -10,10 +10,9 @@ from torch import nn
 
 from lenetscope.errors import DataError, LayerError, UsageError, listed
 from lenetscope.observe import find_layer, find_layers
-from lenetscope.plots import html, style
+from lenetscope.plots import style, tiles
 from lenetscope.plots.style import Array
-from lenetscope.plots.tiles import mosaic
-from lenetscope.questions import QUESTIONS, Part, Question, numbered
+from lenetscope.questions import Part, Question, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,47 +93,44 @@ def plot_filters(
         DataError: if there are no weights, or they have another number of dimensions.
         UsageError: if there is no such page.
     """
-    tiles, slices = _tiles(weights)  # (filters, channels * slices, H, W)
-    count, channels, height, width = tiles.shape
+    whole, slices = _tiles(weights)  # (filters, channels * slices, H, W)
+    count, channels, height, width = whole.shape
     across, pages = math.ceil(channels / COLUMNS), filter_pages(weights)
     if not 0 <= page < pages:
         raise UsageError(f"there is no page {page}: the pages of layer '{layer}' are 0 to {pages - 1}.")
     per_page = GRID if channels == 1 else ROWS
     first, left = page // across * per_page, page % across * COLUMNS
-    shown = tiles[first : first + per_page, left : left + COLUMNS]
+    shown = whole[first : first + per_page, left : left + COLUMNS]
     columns = min(8, len(shown)) if channels == 1 else shown.shape[1]
     flat = shown.reshape(-1, height, width)
     rows = math.ceil(len(flat) / columns)
-    with style.new_figure(figure_options, _size(columns * (width + 1), rows * (height + 1))) as figure:
+    wide, high = columns * (width + 1), rows * (height + 1)
+    scale = min(0.22, 8.0 / wide, (style.MAX_SIDE - 1.5) / high)  # inches per weight
+    size = max(4.5, wide * scale + 1.7), max(2.0, high * scale + 1.1)
+    with style.new_figure(figure_options, size) as figure:
         ax = figure.subplots()
         norm = style.colour_scale(weights, signed=True)
-        mosaic(ax, flat, columns, norm, cmap)
+        tiles.mosaic(ax, flat, columns, norm, cmap)
         # as many columns as can be read are numbered; slices of a channel share a number
         every = max(1, math.ceil(columns / slices / 16)) * slices
         numbers = range(-left % slices, columns, every)
-        middles = [c * (width + 1) + (width - 1) / 2 for c in numbers]
-        ax.set_xticks(middles, [f"{(left + c) // slices}" for c in numbers])
-        middles = [r * (height + 1) + (height - 1) / 2 for r in range(rows)]
+        tiles.number(ax.xaxis, width, {c: (left + c) // slices for c in numbers})
         if channels == 1:  # in a grid the number of the column is to be added
-            ax.set_yticks(middles, [f"+{r * columns}" if r else f"{first}" for r in range(rows)])
+            tiles.number(ax.yaxis, height, {r: f"+{r * columns}" if r else first for r in range(rows)})
         else:
-            ax.set_yticks(middles, [f"{first + r}" for r in range(rows)])
+            tiles.number(ax.yaxis, height, {r: first + r for r in range(rows)})
             kind = "input channel" + (" of the group" if groups > 1 else "")
             ax.set_xlabel(kind if slices == 1 else f"{kind}, {slices} slices each")
         ax.tick_params(length=0, labelsize=8)
-        ax.set_ylabel("filter")
         kernel, inputs = "x".join(map(str, weights.shape[2:])), weights.shape[1]
         which = "one channel" if inputs == 1 else f"{inputs} channels"
         which += " per group" if groups > 1 else ""
-        title = f"{layer}: {count} filters of {kernel}, {which}"
-        if pages > 1:
-            if across > 1:
-                last = (left + shown.shape[1] - 1) // slices
-                which = f"channels {left // slices} to {last} of {inputs}"
-            title = (
-                f"{layer}: filters {first} to {first + len(shown) - 1} of {count}, {kernel}, {which}"
-            )
-        ax.set_title(title)
+        if across > 1:
+            last = (left + shown.shape[1] - 1) // slices
+            which = f"channels {left // slices} to {last} of {inputs}"
+        what = f"filters {first} to {first + len(shown) - 1} of {count}, {kernel}"
+        what = f"{count} filters of {kernel}" if pages == 1 else what
+        ax.set(ylabel="filter", title=f"{layer}: {what}, {which}")
         style.colour_bar(ax, norm, cmap, "weight")
     return figure
 
@@ -157,70 +153,51 @@ def _tiles(weights: Array) -> tuple[Array, int]:
             "filters are (filters, channels, …) with a kernel of one to three dimensions, not "
             f"{weights.shape}."
         )
-    if weights.ndim == 3:
-        return weights[:, :, None], 1
     slices = weights.shape[2] if weights.ndim == 5 else 1
-    return weights.reshape(len(weights), -1, *weights.shape[-2:]), slices
+    height = weights.shape[-2] if weights.ndim > 3 else 1
+    return weights.reshape(len(weights), -1, height, weights.shape[-1]), slices
 
 
-def _size(width: int, height: int) -> tuple[float, float]:
-    """Return inches for a mosaic of so many pixels, within `style.MAX_SIDE`."""
-    scale = min(0.22, 8.0 / width, (style.MAX_SIDE - 1.5) / height)
-    return max(4.5, width * scale + 1.7), max(2.0, height * scale + 1.1)
+def _drawn(inspection: "Inspection", name: str, page: int = 0) -> "Figure":
+    weights, (_, layer) = filters_of(inspection.model, name), find_layer(inspection.model, name)
+    return plot_filters(weights, name, page=page, groups=getattr(layer, "groups", 1))
 
 
 def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tuple[str, Figure]]":
     for name in inspection.selected_convolutions(selection):
-        weights = filters_of(inspection.model, name)
-        groups = getattr(find_layer(inspection.model, name)[1], "groups", 1)
-        for page in range(filter_pages(weights)):
-            yield (
-                numbered(f"filters-{name}", page),
-                plot_filters(weights, name, page=page, groups=groups),
-            )
+        for page in range(filter_pages(filters_of(inspection.model, name))):
+            yield numbered(f"filters-{name}", page), _drawn(inspection, name, page)
 
 
-def _part(inspection: "Inspection") -> Part:
-    if not inspection.convolutions:
-        raise LayerError("this network has no convolution, and so no filters.")
-    figures = []
-    for number, name in enumerate(inspection.convolutions[:PAGE_LAYERS]):
-        weights = filters_of(inspection.model, name)
-        groups = getattr(find_layer(inspection.model, name)[1], "groups", 1)
-        caption = "one tile per filter"
-        if weights.shape[1] > 1:
-            caption = (
-                f"one row per filter, one column per input channel, of which it has {weights.shape[1]}"
-            )
-        if filter_pages(weights) > 1:
-            caption += "; the other pages are drawn by lenetscope inspect --what filters"
-        title = f"the {len(weights)} filters of layer {name}"
-        figure = html.inline(plot_filters(weights, name, groups=groups), f"filters-{number}", title)
-        figures.append((html.scrolling(figure, f"Filters of {name}"), f"{name}: {caption}."))
-    return Part(
-        html.render(
-            """
+PAGE = """
 <p class="say">The weights of each convolution: red is positive, blue negative, white zero. A filter
 that is red on one side and blue on the other responds to edges between the two. Beyond the first layer
 the weights apply to feature maps, not to pixels, and are hard to read by eye.</p>
-{% for figure, caption in figures %}
-<figure>{{ figure }}<figcaption>{{ caption }}</figcaption></figure>
+{% for name, weights, figure in shown %}
+<figure>{{ figure | inline("filters-%d" % loop.index0, "filters of layer " ~ name)
+| scrolling("Filters of " ~ name) }}<figcaption>{{ name }}: one
+{% if weights.shape[1] == 1 %}tile per filter{% else %}row per filter, one column per input channel, of
+which it has {{ weights.shape[1] }}{% endif %}{% if pages(weights) > 1 %}; the other pages are drawn by
+lenetscope inspect --what filters{% endif %}.</figcaption></figure>
 {% endfor %}
-""",
-            figures=figures,
-        )
-    )
+"""
 
 
-QUESTIONS.register("filters")(
-    Question(
-        summary="Which weights each convolution has.",
-        figures=_figures,
-        part=_part,
-        chapter="inside",
-        heading="Filters",
-        place=30,
-        default=True,
-        of_layers=True,
-    )
-)
+def _part(inspection: "Inspection") -> Part:
+    names, model = inspection.convolutions[:PAGE_LAYERS], inspection.model
+    if not names:
+        raise LayerError("this network has no convolution, and so no filters.")
+    shown = [(name, filters_of(model, name), _drawn(inspection, name)) for name in names]
+    return Part.of(PAGE, shown=shown, pages=filter_pages)
+
+
+Question(
+    "filters",
+    summary="Which weights each convolution has.",
+    figures=_figures,
+    part=_part,
+    heading="Filters",
+    place=30,
+    default=True,
+    of_layers=True,
+).register()

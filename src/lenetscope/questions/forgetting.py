@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from lenetscope.errors import DataError
 from lenetscope.evaluation.outputs import model_outputs
-from lenetscope.plots import html, style
-from lenetscope.questions import QUESTIONS, Part, Question
-from lenetscope.table import Table, column
+from lenetscope.plots import style
+from lenetscope.questions import Part, Question
+from lenetscope.table import ShowsRows, Table, column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +47,7 @@ class ForgettingRow:
 
 
 @dataclass(frozen=True)
-class Forgetting:
+class Forgetting(ShowsRows):
     """The history of N images over E epochs.
 
     Attributes:
@@ -96,12 +96,6 @@ class Forgetting:
         late = np.where(self.correct_since < 0, self.epochs[-1] + 1, self.correct_since)
         order: Ints = np.lexsort((-late, -self.forgetting_events, self.first_correct >= 0))
         return order[:count]
-
-    def __str__(self) -> str:
-        return str(self.rows)
-
-    def _repr_html_(self) -> str:
-        return self.rows._repr_html_()
 
 
 def example_forgetting(correct: npt.ArrayLike, epochs: Sequence[int]) -> Forgetting:
@@ -176,36 +170,28 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
     yield "forgetting", plot_forgetting(_found(inspection))
 
 
+PAGE = """
+<p class="say">Each test image was followed through the epochs.
+{{ found.unforgettable | length | number }} of {{ found.correct[0] | length | number }} were never
+forgotten once they were learned, {{ found.never_learned | length | number }} were never classified
+correctly. Images that are learned and forgotten again lie near the boundary between two classes; some
+are labelled wrongly.</p>
+<figure>{{ figure | inline("forgetting", "test images learned, forgotten and misclassified, by epoch")
+| scrolling("Images learned and forgotten") }}</figure>
+"""
+
+
 def _part(inspection: "Inspection") -> Part:
     found = _found(inspection)
-    figure = plot_forgetting(found, figsize=(5.4, 3.6))
-    title = "test images learned, forgotten and misclassified, by epoch"
-    return Part(
-        html.render(
-            """
-<p class="say">Each test image was followed through the epochs. {{ kept | number }} of {{ n | number }}
-were never forgotten once they were learned, {{ never | number }} were never classified
-correctly. Images that are learned and forgotten again lie near a border between classes; the label of
-some is wrong.</p>
-<figure>{{ figure }}</figure>
-""",
-            kept=len(found.unforgettable),
-            never=len(found.never_learned),
-            n=found.correct.shape[1],
-            figure=html.scrolling(
-                html.inline(figure, "forgetting", title), "Images learned and forgotten"
-            ),
-        )
-    )
+    return Part.of(PAGE, found=found, figure=plot_forgetting(found, figsize=(5.4, 3.6)))
 
 
-QUESTIONS.register("forgetting")(
-    Question(
-        summary="When each test image was learned, and how often it was forgotten.",
-        figures=_figures,
-        part=_part,
-        chapter="training",
-        heading="What was learned when",
-        place=30,
-    )
-)
+Question(
+    "forgetting",
+    summary="When each test image was learned, and how often it was forgotten.",
+    figures=_figures,
+    part=_part,
+    chapter="training",
+    heading="What was learned when",
+    place=30,
+).register()

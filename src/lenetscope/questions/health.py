@@ -26,9 +26,9 @@ from lenetscope.observe import (
     observe,
     require_units,
 )
-from lenetscope.plots import html, style
+from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.questions import Part, Question
 from lenetscope.questions.filters import CONVOLUTIONS
 from lenetscope.restore import restored
 from lenetscope.table import Table, column
@@ -141,8 +141,7 @@ def layer_health(
         raise LayerError("no layer inside the model has parameters; wrap a layer in nn.Sequential.")
     calls: list[Call] = []
     with observe(model, "*", calls.append, mode="eval"), torch.no_grad():
-        for batch in batches(model, images[:2]):
-            model(batch)
+        model(next(batches(model, images[:2])))
     tallies: dict[str, _Tally] = {}
     judges: dict[str, list[tuple[_Tally, bool]]] = {}
     for place, call in enumerate(calls):
@@ -169,9 +168,7 @@ class _Tally:
         self.layer, self.judged_by = call.name, ""
         self.dimension = -1 if isinstance(call.layer, UNITS_LAST) else 1
         self.units, self.maps = own.shape[self.dimension], own.ndim > 2 and self.dimension == 1
-        self.images, self.norms = 0, 0.0
-        self.highest = torch.full((self.units,), -math.inf, device=own.device)
-        self.lowest, self.active = -self.highest, torch.zeros_like(self.highest, dtype=torch.long)
+        self.batches: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def by_unit(self, values: Tensor) -> Tensor | None:
         """Return values as (n, units, positions), or None where they do not keep the units apart."""
@@ -185,26 +182,25 @@ class _Tally:
         """Add what the units are judged by, for one batch."""
         split = self.by_unit(values)  # (n, units, positions)
         assert split is not None
-        high, low = split.amax(dim=2), split.amin(dim=2)  # (n, units)
-        self.highest = torch.maximum(self.highest, high.amax(dim=0))
-        self.lowest = torch.minimum(self.lowest, low.amin(dim=0))
-        self.active += (high > 0).sum(dim=0)
-        norms = torch.linalg.vector_norm(split.float(), dim=(1, 2))  # (n,)
-        self.norms += float(norms.cpu().double().sum())
-        self.images += len(split)
+        high = split.amax(dim=2)  # (n, units)
+        norms = torch.linalg.vector_norm(split.float(), dim=(1, 2)).double()  # (n,)
+        self.batches.append((high.amax(dim=0), split.amin(dim=(0, 2)), (high > 0).sum(dim=0), norms))
 
     def row(
         self, layer: nn.Module, gradients: Mapping[Tensor, Tensor], updates: Mapping[str, float | None]
     ) -> LayerHealth:
-        rectified = bool((self.lowest >= 0).all())
-        dead = (self.highest == self.lowest) | (rectified & (self.highest <= 0))
-        rare = int((~dead & (self.active < RARE * self.images)).sum()) if rectified else None
+        highs, lows, counts, parts = zip(*self.batches, strict=True)
+        highest, lowest, norms = torch.stack(highs).amax(0), torch.stack(lows).amin(0), torch.cat(parts)
+        rectified = bool((lowest >= 0).all())
+        dead = (highest == lowest) | (rectified & (highest <= 0))
+        rare = ~dead & (torch.stack(counts).sum(0) < RARE * len(norms))
         own = dict(layer.named_parameters(recurse=False))
         lengths = [float(gradients[p].norm()) for p in own.values() if p in gradients]
         gradient = math.hypot(*lengths) if lengths else None
         update = updates.get(f"{self.layer}.{max(own, key=lambda name: own[name].numel())}")
-        what = (self.layer, type(layer).__name__, self.judged_by, self.units, int(dead.sum()), rare)
-        return LayerHealth(*what, self.norms / self.images, gradient, update, self.images)
+        what = self.layer, type(layer).__name__, self.judged_by, self.units, int(dead.sum())
+        known = int(rare.sum()) if rectified else None, float(norms.mean()), gradient, update
+        return LayerHealth(*what, *known, len(norms))
 
 
 def _judge(tally: _Tally, call: Call, before: list[Call], after: list[Call]) -> tuple[Call, bool]:
@@ -363,37 +359,37 @@ def _tables(inspection: "Inspection") -> tuple[dict[int, Table[LayerHealth]], li
 def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tuple[str, Figure]]":
     tables, warnings = _tables(inspection)
     figure = plot_health(tables)
-    text = "\n".join(textwrap.fill(each, 95) for each in ["epoch", "", *warnings])
-    figure.supxlabel(text, fontsize=10)
+    lines = [textwrap.fill(each, 95) for each in ("epoch", "", *warnings)]
+    figure.supxlabel("\n".join(lines), fontsize=10)
     yield "health", figure
+
+
+PAGE = """
+<p class="say">A unit is dead if it is zero for all {{ n | number }} test images. A step should change
+weights by about 0.1 % of their norm; gradients should not differ a thousandfold between layers.</p>
+<ul class="warnings">{% for text in warnings %}<li>{{ text }}</li>{% endfor %}</ul>
+<figure>{{ figure
+| inline("health", "dead units, norms, gradients and size of the steps, by layer and epoch")
+| scrolling("Health of the layers over the epochs") }}</figure>
+"""
 
 
 def _part(inspection: "Inspection") -> Part:
     tables, warnings = _tables(inspection)
-    title = "dead units, norms, gradients and size of the steps, by layer and epoch"
-    figure = html.inline(plot_health(tables, figsize=(6.2, 5.0)), "health", title)
-    return Part(
-        html.render(
-            """
-<p class="say">A unit is dead if it is zero for all {{ n | number }} test images. A step should change
-weights by about 0.1 % of their norm; gradients should not differ a thousandfold between layers.</p>
-<ul class="warnings">{% for text in warnings %}<li>{{ text }}</li>{% endfor %}</ul>
-<figure>{{ figure }}</figure>
-""",
-            n=len(inspection.labels),
-            warnings=warnings,
-            figure=html.scrolling(figure, "Health of the layers over the epochs"),
-        )
+    return Part.of(
+        PAGE,
+        n=len(inspection.labels),
+        warnings=warnings,
+        figure=plot_health(tables, figsize=(6.2, 5.0)),
     )
 
 
-QUESTIONS.register("health")(
-    Question(
-        summary="Whether every layer stayed healthy: dead units, gradients, size of the steps.",
-        figures=_figures,
-        part=_part,
-        chapter="training",
-        heading="Did training stay healthy?",
-        place=40,
-    )
-)
+Question(
+    "health",
+    summary="Whether every layer stayed healthy: dead units, gradients, size of the steps.",
+    figures=_figures,
+    part=_part,
+    chapter="training",
+    heading="Did training stay healthy?",
+    place=40,
+).register()

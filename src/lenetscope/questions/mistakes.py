@@ -8,24 +8,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from lenetscope.errors import LenetscopeError, UsageError
 from lenetscope.evaluation.mistakes import Mistake
 from lenetscope.plots import html, style, tiles
-from lenetscope.plots.style import Array
-from lenetscope.questions import QUESTIONS, Part, Question, numbered
+from lenetscope.questions import Part, Question, numbered
 from lenetscope.questions.attribution import HEIGHT, attribute, pictures_of_maps
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from lenetscope.inspection import Inspection
     from lenetscope.selection import Selection
 
-COLUMNS = 2
-"""Mistakes side by side."""
+PER_PAGE, COLUMNS = 12, 2
+"""Mistakes in a figure, and side by side."""
 COLUMN, ROW, HEAD, SIDE = 3.25, 1.32, 0.55, 0.68
 """Inches: width and height of a mistake, height of the title, side of the image."""
 
@@ -70,12 +66,11 @@ wrong; only a person can tell.{% endif %}</p>
 
 def plot_mistakes(
     found: Sequence[Mistake],
-    pixels: Array,
+    pixels: style.Array,
     classes: Sequence[str],
     *,
-    train_pixels: Array | None = None,
+    train_pixels: style.Array | None = None,
     page: int = 0,
-    per_page: int = 12,
     **figure_options: Any,
 ) -> "Figure":
     """Draw a page of misclassified images, each beside its nearest training images with their labels.
@@ -87,17 +82,16 @@ def plot_mistakes(
         pixels: (N, C, H, W) of the images that it was asked about, uint8 or from 0 to 1.
         classes: K names.
         train_pixels: (M, C, H, W); None to leave them out.
-        page: from 0, see `mistake_pages`.
-        per_page: mistakes per page.
+        page: from 0; `PER_PAGE` mistakes are on each.
         figure_options: go to `matplotlib.figure.Figure`.
 
     Raises:
         UsageError: if there is no such page.
     """
-    pages = mistake_pages(len(found), per_page)
+    pages = max(1, math.ceil(len(found) / PER_PAGE))
     if not 0 <= page < pages:
         raise UsageError(f"there is no page {page}: pages go from 0 to {pages - 1}.")
-    first, shown = page * per_page, found[page * per_page : (page + 1) * per_page]
+    first, shown = page * PER_PAGE, found[page * PER_PAGE : (page + 1) * PER_PAGE]
     width, height = COLUMNS * COLUMN, HEAD + ROW * math.ceil(len(shown) / COLUMNS)
     title = f"mistakes {first + 1} to {first + len(shown)} of {len(found)}" if shown else "no mistakes"
     beside = "" if train_pixels is None else ", beside it the nearest training images"
@@ -107,7 +101,7 @@ def plot_mistakes(
         def write(x: float, y: float, text: str, **look: Any) -> None:
             figure.text(x / width, 1 - y / height, text, va="center", **look)
 
-        def draw(x: float, y: float, side: float, image: Array) -> "Axes":
+        def draw(x: float, y: float, side: float, image: style.Array) -> Any:
             place = (x / width, 1 - (y + SIDE) / height, side / width, side / height)
             ax = figure.add_axes(place)
             tiles.image(ax, image)
@@ -132,29 +126,14 @@ def plot_mistakes(
                 continue
             room = (COLUMN - 0.3 - SIDE) / len(row.nearest.indices)
             side = min(SIDE, room - 0.05)
-            for k, (index, label) in enumerate(
-                zip(row.nearest.indices, row.nearest.labels, strict=True)
-            ):
+            near = zip(row.nearest.indices, row.nearest.labels, strict=True)
+            for k, (index, label) in enumerate(near):
                 left = x + SIDE + 0.1 + k * (side + 0.05)
                 ax = draw(left, y + 0.38, side, train_pixels[index])
                 colour = style.WRONG if label == row.predicted else style.INK
                 weight = "bold" if label == row.true else "normal"
                 ax.set_xlabel(classes[label], fontsize=9, labelpad=2, color=colour, fontweight=weight)
     return figure
-
-
-def mistake_pages(total: int, per_page: int = 12) -> int:
-    """Return how many pages so many mistakes take, at least 1.
-
-    >>> mistake_pages(75)
-    7
-
-    Raises:
-        UsageError: if ``per_page`` is below 1.
-    """
-    if per_page < 1:
-        raise UsageError(f"a page holds at least 1 mistake, not {per_page}.")
-    return max(1, math.ceil(total / per_page))
 
 
 def _percent(probability: float) -> str:
@@ -171,7 +150,7 @@ def _percent(probability: float) -> str:
 def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tuple[str, Figure]]":
     found = inspection.mistakes
     pixels, train_pixels = inspection.pixels.numpy(), inspection.train_pixels.numpy()
-    for page in range(mistake_pages(len(found)) if found else 0):
+    for page in range(math.ceil(len(found) / PER_PAGE)):
         figure = plot_mistakes(found, pixels, inspection.classes, train_pixels=train_pixels, page=page)
         yield numbered("mistakes", page), figure
 
@@ -182,7 +161,7 @@ def _part(inspection: "Inspection") -> Part:
     listed = found[: max(6, min(LISTED, LISTED_BYTES // (8 * math.prod(inspection.image_shape))))]
     rows = [row.index for row in listed]
     images, predicted = inspection.images[rows], inspection.predicted[rows]
-    maps: Sequence[Markup | str] = [""] * len(rows)
+    maps = [""] * len(rows)
     with suppress(LenetscopeError):  # the attribution part gives the reason
         values = attribute(inspection.model, images, predicted, method="integrated-gradients").values
         maps = pictures_of_maps(values.numpy(), [names[k] for k in predicted])
@@ -192,27 +171,24 @@ def _part(inspection: "Inspection") -> Part:
         near = zip(row.nearest.indices, row.nearest.labels, strict=True) if row.nearest else ()
         similar = [(html.picture(train_pixels[i], f"a {names[k]}", 32), k) for i, k in near]
         cards.append((row, html.picture(pixels[row.index], text, HEIGHT), heat, similar))
-    return Part(
-        html.render(
-            PAGE,
-            cards=cards,
-            names=names,
-            left_out=len(found) - len(cards),
-            doubtful=sum(row.label_may_be_wrong for row in found),
-            total=len(inspection.labels),
-            open=OPEN,
-            percent=_percent,
-        )
+    return Part.of(
+        PAGE,
+        cards=cards,
+        names=names,
+        left_out=len(found) - len(cards),
+        doubtful=sum(row.label_may_be_wrong for row in found),
+        total=len(inspection.labels),
+        open=OPEN,
+        percent=_percent,
     )
 
 
-QUESTIONS.register("mistakes")(
-    Question(
-        summary="Every misclassified image, and the training images that are most similar to it.",
-        figures=_figures,
-        part=_part,
-        chapter="errors",
-        heading="Mistakes",
-        place=10,
-    )
-)
+Question(
+    "mistakes",
+    summary="Every misclassified image, and the training images that are most similar to it.",
+    figures=_figures,
+    part=_part,
+    chapter="errors",
+    heading="Mistakes",
+    place=10,
+).register()

@@ -11,7 +11,7 @@ from lenetscope.layers import resizing_layers
 from lenetscope.plots import style
 from lenetscope.plots.style import Array
 from lenetscope.plots.tiles import STRIP, mosaic
-from lenetscope.questions import QUESTIONS, Question
+from lenetscope.questions import Question
 from lenetscope.recording import capture
 
 if TYPE_CHECKING:
@@ -63,11 +63,10 @@ def plot_outputs(
             style.colour_bar(axes[-1], norm, colours, ticks=2)
         for number, ax in enumerate(grid[0]):
             true, answer = _label(labels, number), _label(predicted, number)
-            lines = [f"image {number}" if true is None else f"true {true}"]
-            lines += [] if answer is None else [f"predicted {answer}"]
-            wrong = true is not None and answer is not None and true != answer
-            colour = style.WRONG if wrong else style.INK
-            ax.set_title("\n".join(lines), color=colour, fontsize=10 if column > 1.6 else 8)
+            title = f"image {number}" if true is None else f"true {true}"
+            title += "" if answer is None else f"\npredicted {answer}"
+            colour = style.INK if None in (true, answer) or true == answer else style.WRONG
+            ax.set_title(title, color=colour, fontsize=10 if column > 1.6 else 8)
     return figure
 
 
@@ -119,11 +118,10 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
     yield "outputs", plot_outputs(images | values, selection.labels, predicted)
 
 
-QUESTIONS.register("outputs")(
-    Question(
-        summary="What each layer returns for some images.",
-        figures=_figures,
-        default=True,
-        of_layers=True,
-    )
-)
+Question(
+    "outputs",
+    summary="What each layer returns for some images.",
+    figures=_figures,
+    default=True,
+    of_layers=True,
+).register()

@@ -13,9 +13,9 @@ import torch
 
 from lenetscope.errors import DataError, RunError
 from lenetscope.evaluation.outputs import model_outputs, probabilities
-from lenetscope.plots import html, style
+from lenetscope.plots import html, style, tiles
 from lenetscope.plots.style import Array
-from lenetscope.questions import QUESTIONS, Part, Question
+from lenetscope.questions import Part, Question
 from lenetscope.questions.filters import filters_of
 
 if TYPE_CHECKING:
@@ -111,9 +111,8 @@ def plot_filter_movement(moved: FilterMovement, layer: str, **figure_options: An
         axes = figure.subplots(1, 3)
         for ax, (title, start, values) in zip(axes, panels, strict=True):
             epochs, lines = moved.epochs[start:], values[start:]
-            middle = [
-                np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in lines
-            ]
+            known = np.ma.masked_invalid(lines)
+            middle = np.ma.median(known, axis=1).filled(np.nan)  # type: ignore[no-untyped-call]
             ax.plot(epochs, lines, color=style.TRAIN, alpha=0.35, linewidth=0.8)
             ax.plot(epochs, middle, color=style.VALID, linewidth=2.5, marker="o", markersize=4)
             ax.set_title(title, fontsize=10)
@@ -145,31 +144,29 @@ def plot_filter_snapshots(
             f"weights must be (epochs, filters, H, W) for {len(epochs)} epochs, not {weights.shape}: "
             "choose one input channel."
         )
-    rows, total, height, width = weights.shape
+    total, height, width = weights.shape[1:]
     columns, drawn = min(COLUMNS, total), weights[:, : COLUMNS * BLOCKS]  # (E, F, H, W)
-    count = drawn.shape[1]
-    tall = 4.5 * rows * (height + 1) / (columns * (width + 1))  # inches of a block that is 4.5 wide
-    blocks = -(-count // columns)
-    size = (6.5, min(style.MAX_SIDE, blocks * (tall + 0.25) + 0.65))
+    # inches of a block that is 4.5 wide
+    tall = 4.5 * len(epochs) * (height + 1) / (columns * (width + 1))
+    blocks = [drawn[:, start : start + columns] for start in range(0, drawn.shape[1], columns)]
+    size = (6.5, min(style.MAX_SIDE, len(blocks) * (tall + 0.25) + 0.65))
     with style.new_figure(figure_options, size) as figure:
-        axes = figure.subplots(blocks, squeeze=False)[:, 0]
+        axes = figure.subplots(len(blocks), squeeze=False)[:, 0]
         norm = style.colour_scale(drawn, signed=True)
-        for block, ax in enumerate(axes):
-            start = block * columns
-            canvas = np.full((rows, height + 1, columns, width + 1), np.nan)
-            tiles = drawn[:, start : start + columns].transpose(0, 2, 1, 3)  # (E, H, columns, W)
-            canvas[:, :height, : tiles.shape[2], :width] = tiles
-            ax.imshow(canvas.reshape(rows * (height + 1), -1)[:-1, :-1], cmap=style.SIGNED, norm=norm)
-            places = np.arange(tiles.shape[2])
-            ax.set_xticks(places * (width + 1) + (width - 1) / 2, start + places)
-            ax.set_yticks(np.arange(rows) * (height + 1) + (height - 1) / 2, epochs)
+        for number, (ax, block) in enumerate(zip(axes, blocks, strict=True)):
+            count = block.shape[1]  # of the last block, which is filled up with empty tiles
+            whole = np.pad(
+                block, [(0, 0), (0, columns - count), (0, 0), (0, 0)], constant_values=np.nan
+            )
+            tiles.mosaic(ax, whole.reshape(-1, height, width), columns, norm, style.SIGNED)
+            tiles.number(ax.xaxis, width, {k: number * columns + k for k in range(count)})
+            tiles.number(ax.yaxis, height, dict(enumerate(epochs)))
             ax.tick_params(length=0, labelsize=8, pad=2)
-            ax.spines[:].set_visible(False)
             ax.set_ylabel("epoch")
             style.colour_bar(ax, norm, style.SIGNED, "weight")
         axes[-1].set_xlabel("filter")
-        shown = "" if count == total else f" (of {total})"
-        axes[0].set_title(f"{layer}: {count} filters{shown} of {height}x{width}")
+        shown = "" if drawn.shape[1] == total else f" (of {total})"
+        axes[0].set_title(f"{layer}: {drawn.shape[1]} filters{shown} of {height}x{width}")
     return figure
 
 
@@ -190,53 +187,10 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
         yield "filter-snapshots", plot_filter_snapshots(drawn, some, layer)
 
 
-def _part(inspection: "Inspection") -> Part:
-    epochs = inspection.snapshot_epochs
-    if len(epochs) < 2:
-        raise RunError("the run has kept the weights of one epoch only.")
-    layer = inspection.convolutions[0] if inspection.convolutions else None
-    size = filters_of(inspection.model, layer).nbytes if layer else 1
-    shown = _spread(epochs, min(PAGE_EPOCHS, max(2, PAGE_BYTES // size)))
-    examples = inspection.embedded.examples
-    labels = inspection.labels[:PAGE_IMAGES]
-    images = torch.cat(
-        [
-            inspection.images[:PAGE_IMAGES],
-            inspection.images[[inspection.embedded.indices[place] for place in examples]],
-        ]
-    )
-    history = {row["epoch"]: row for row in inspection.run.history()}
-    rows, filters = [], []
-    for epoch in inspection.progress(shown):
-        model = inspection.model_at(epoch)
-        outputs = model_outputs(model, images)
-        found = probabilities(outputs[len(labels) :], inspection.arch.loss_fn)
-        assert found is not None
-        rows.append(
-            {
-                "epoch": epoch,
-                "correct": int((outputs[: len(labels)].argmax(dim=1) == labels).sum()),
-                "trainLoss": history.get(epoch, {}).get("train_loss"),
-                "validAccuracy": history.get(epoch, {}).get("valid_accuracy"),
-                "probabilities": [[round(p, 5) for p in line] for line in found.tolist()],
-            }
-        )
-        if layer:
-            filters.append(filters_of(model, layer))
-    data = {
-        "images": len(labels),
-        "examples": list(examples),
-        "epochs": rows,
-        "layer": layer,
-        "filters": html.base64_of(np.stack(filters).astype("<f4")) if layer else None,
-        "filterShape": list(filters[0].shape) if layer else [],  # [filters, channels, H, W]
-    }
-    text = html.render(
-        """
+PAGE = """
 <p class="say">Move through the epochs to see {% if layer %}the filters of {{ layer }} and {% endif %}
-the predictions change. Epoch 0 is before training, with random weights.{% if left_out %}
-{{ left_out }} epoch{{ " in between is" if left_out == 1 else "s in between are" }} left out to keep the
-page small.{% endif %}</p>
+the predictions change. Epoch 0 is before training, with random weights.{% if left_out %} Epochs left
+out to keep the page small: {{ left_out }}.{% endif %}</p>
 <noscript><p class="refusal">This needs scripts, which are switched off here.</p></noscript>
 <div id="epochs" hidden>
 <div class="row"><label for="epoch">Epoch <output id="epoch-number" for="epoch"></output></label>
@@ -249,24 +203,52 @@ page small.{% endif %}</p>
 <figcaption>Filters of {{ layer }}, on one colour scale for all epochs: red positive, blue negative,
 white zero.</figcaption></figure>
 {% endif %}
-<ul id="epoch-predictions" class="strip predictions"></ul>
-</div>
-</div>
-""",
-        layer=layer,
-        left_out=len(epochs) - len(shown),
-        last=len(shown) - 1,
-    )
-    return Part(text, data)
+<ul id="epoch-predictions" class="strip predictions"></ul></div></div>
+"""
 
 
-QUESTIONS.register("snapshots")(
-    Question(
-        summary="How the filters moved from epoch to epoch.",
-        figures=_figures,
-        part=_part,
-        chapter="training",
-        heading="Go back in time",
-        place=20,
-    )
-)
+def _part(inspection: "Inspection") -> Part:
+    epochs = inspection.snapshot_epochs
+    if len(epochs) < 2:
+        raise RunError("the run has kept the weights of one epoch only.")
+    layer = next(iter(inspection.convolutions), None)
+    size = filters_of(inspection.model, layer).nbytes if layer else 1
+    shown = _spread(epochs, min(PAGE_EPOCHS, max(2, PAGE_BYTES // size)))
+    places, labels = inspection.embedded.examples, inspection.labels[:PAGE_IMAGES]
+    examples = inspection.images[[inspection.embedded.indices[place] for place in places]]
+    images = torch.cat([inspection.images[:PAGE_IMAGES], examples])
+    history = {row["epoch"]: row for row in inspection.run.history()}
+    rows, filters = [], []
+    for epoch in inspection.progress(shown):
+        model, known = inspection.model_at(epoch), history.get(epoch, {})
+        outputs = model_outputs(model, images)
+        found = probabilities(outputs[len(labels) :], inspection.arch.loss_fn)
+        assert found is not None
+        probability = [[round(p, 5) for p in line] for line in found.tolist()]
+        correct = int((outputs[: len(labels)].argmax(dim=1) == labels).sum())
+        row = {"epoch": epoch, "correct": correct, "probabilities": probability}
+        row |= {"trainLoss": known.get("train_loss"), "validAccuracy": known.get("valid_accuracy")}
+        rows.append(row)
+        if layer:
+            filters.append(filters_of(model, layer))
+    data = {
+        "images": len(labels),
+        "examples": list(places),
+        "epochs": rows,
+        "layer": layer,
+        "filters": html.base64_of(np.stack(filters).astype("<f4")) if layer else None,
+        "filterShape": list(filters[0].shape) if layer else [],  # [filters, channels, H, W]
+    }
+    left_out, last = len(epochs) - len(shown), len(shown) - 1
+    return Part(html.render(PAGE, layer=layer, left_out=left_out, last=last), data)
+
+
+Question(
+    "snapshots",
+    summary="How the filters moved from epoch to epoch.",
+    figures=_figures,
+    part=_part,
+    chapter="training",
+    heading="Go back in time",
+    place=20,
+).register()

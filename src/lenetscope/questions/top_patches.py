@@ -25,10 +25,10 @@ from lenetscope.observe import (
     require_images,
     require_units,
 )
-from lenetscope.plots import html, style, tiles
+from lenetscope.plots import style, tiles
 from lenetscope.plots.style import Array
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import QUESTIONS, Part, Question, numbered
+from lenetscope.questions import Part, Question, numbered
 from lenetscope.questions.filters import filters_of
 from lenetscope.restore import device_of
 
@@ -58,15 +58,13 @@ class TopPatches:
         layer: name of the layer, and call.
         values: (units, k) float32, the unit's highest output in the image.
         images: (units, k) int64, numbers of the images.
-        places: (units, k, 2) int64, row and column of the peak in the unit's map; 0, 0 for a vector.
-        boxes: (units, k, 4) int64, the receptive field of that place, as top, left, bottom and right,
-            the latter two exclusive; cut off at the image's edge.
+        boxes: (units, k, 4) int64, the receptive field of the highest output in the image, as top,
+            left, bottom and right, the latter two exclusive; cut off at the image's edge.
     """
 
     layer: str
     values: Tensor
     images: Tensor
-    places: Tensor
     boxes: Tensor
 
     def patches(self, pixels: Tensor) -> Tensor:
@@ -97,7 +95,6 @@ def top_activating(
     k: int = 8,
     *,
     batch_size: int = BATCH_SIZE,
-    seed: int = 0,
     progress: Progress = no_progress,
 ) -> TopPatches:
     """Find the ``k`` images with the highest output of each unit of a layer.
@@ -111,7 +108,6 @@ def top_activating(
         layer: exact name, or ``name:1`` for the second call of a layer that runs several times.
         k: images per unit; N if there are fewer.
         batch_size: images per batch.
-        seed: of the noise that measures receptive fields.
         progress: is handed the batches.
 
     Raises:
@@ -125,10 +121,10 @@ def top_activating(
         raise UsageError(f"k must be at least 1, not {k}.")
     key, _ = find_layer(model, layer)
     top: list[Tensor] = []  # values, numbers of images, places; (k, units) each
-    count, width = 0, 1
+    count = 0
 
     def see(call: Call) -> None:
-        nonlocal count, width
+        nonlocal count
         if call.key != key:
             return
         outputs = require_units(call).float()
@@ -137,7 +133,6 @@ def top_activating(
                 f"layer '{layer}' returns maps of {outputs.ndim - 2} dimensions: choose one whose "
                 "outputs are (N, units), (N, units, L) or (N, units, H, W)."
             )
-        width = outputs.shape[-1] if outputs.ndim > 2 else 1
         maps = outputs.reshape(*outputs.shape[:2], -1)  # (n, units, places)
         values, places = (part.cpu() for part in maps.max(dim=2))  # (n, units)
         if values.isnan().any():
@@ -151,15 +146,14 @@ def top_activating(
         top[:] = [part.gather(0, order) for part in found]
 
     layer_outputs(model, images, [key], see, batch_size=batch_size, progress=progress)
-    values, numbers, flat = (part.T.contiguous() for part in top)  # (units, k)
-    fields = receptive_fields(model, images, key, sorted(set(flat.flatten().tolist())), seed=seed)
-    boxes = torch.tensor([[fields[place] for place in row] for row in flat.tolist()])
-    places = torch.stack([flat // width, flat % width], dim=-1)  # (units, k, 2)
-    return TopPatches(key, values, numbers, places, boxes)
+    values, numbers, places = (part.T.contiguous() for part in top)  # (units, k)
+    fields = receptive_fields(model, images, key, sorted(set(places.flatten().tolist())))
+    boxes = torch.tensor([[fields[place] for place in row] for row in places.tolist()])
+    return TopPatches(key, values, numbers, boxes)
 
 
 def receptive_fields(
-    model: nn.Module, images: Tensor, layer: str, places: Sequence[int], *, seed: int = 0
+    model: nn.Module, images: Tensor, layer: str, places: Sequence[int]
 ) -> dict[int, tuple[int, int, int, int]]:
     """Measure which part of an image affects the outputs of a layer at some places.
 
@@ -168,13 +162,12 @@ def receptive_fields(
         images: (N, C, H, W); noise is drawn evenly between their lowest and highest value.
         layer: exact name, or name and call.
         places: numbers of places in a map, in reading order.
-        seed: of the noise.
 
     Returns:
         (top, left, bottom, right) for each place, the latter two exclusive: the smallest box around the
         pixels for which any unit has a gradient. The whole image where there are none.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     low, high = images.min().item(), images.max().item()
     noise = torch.rand(PROBES, *images.shape[1:], generator=generator) * (high - low) + low
     seen: list[Tensor] = []
@@ -249,8 +242,8 @@ def plot_top_patches(
                 strength = np.square(weights[unit]).sum(axis=(1, 2))  # (channels,)
                 for place, channel in enumerate(np.argsort(-strength, kind="stable")[:kernels]):
                     left, top = place * PITCH, row * ROW_PITCH
-                    kernel, extent = weights[unit, channel], (left, left + 1, top + 1, top)
-                    ax.imshow(kernel, cmap=style.SIGNED, norm=norm, extent=extent)
+                    extent = (left, left + 1, top + 1, top)
+                    ax.imshow(weights[unit, channel], cmap=style.SIGNED, norm=norm, extent=extent)
                     if weights.shape[1] > 1:
                         _above(ax, left + 0.5, top, f"{channel}")
             style.colour_bar(ax, norm, style.SIGNED, "weight")
@@ -268,13 +261,12 @@ def plot_top_patches(
                 _above(ax, left + 0.5, top, text if labels is None else f"{labels[number]}: {text}")
         name = "top images: " + ("output" if labels is None else "true label and output")
         _above(ax, begin + (k * PITCH - GAP) / 2, -0.32, name, 9)
-        ax.set(xlim=(0, width - GAP), ylim=(height - 2 * GAP, -0.62), aspect="equal")
         tiles.bare(ax)
         ax.set_yticks([r * ROW_PITCH + 0.5 for r in range(len(shown))], [str(unit) for unit in shown])
         ax.tick_params(length=0)
-        ax.set_ylabel("unit")
         which = f"units {shown[0]} to {shown[-1]} of {units}" if units > ROWS else f"{units} units"
-        ax.set_title(f"{found.layer}: top-activating patches of {which}")
+        ax.set(xlim=(0, width - GAP), ylim=(height - 2 * GAP, -0.62), aspect="equal")
+        ax.set(ylabel="unit", title=f"{found.layer}: top-activating patches of {which}")
     return figure
 
 
@@ -293,6 +285,22 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
             yield numbered(f"top-patches-{layer}", page), figure
 
 
+PAGE = """
+<p class="say">The parts of test images for which units of {{ found.layer }}, the last convolution, have
+their highest outputs, among the first {{ n | number }} images; {{ top | length }} of
+{{ patches | length }} units, those whose outputs are highest. Where the patches of a row are alike,
+they show what its unit detects; many units have no such row.</p>
+<ul class="units">
+{% for unit in top %}
+<li><span class="unit">unit {{ unit }}</span>
+{% for patch in patches[unit] %}
+{{ patch | picture("part of test image " ~ found.images[unit, loop.index0].item(), 40) }}
+{% endfor %}</li>
+{% endfor %}
+</ul>
+"""
+
+
 def _part(inspection: "Inspection") -> Part:
     if not inspection.convolutions:
         raise LayerError("this network has no convolution, whose units see only a part of the image.")
@@ -300,39 +308,14 @@ def _part(inspection: "Inspection") -> Part:
     found = top_activating(inspection.model, images, layer, PAGE_PATCHES, progress=inspection.progress)
     patches = found.patches(inspection.pixels[:PAGE_IMAGES]).nan_to_num(0).to(torch.uint8)
     top = found.values[:, 0].argsort(descending=True, stable=True)[:PAGE_UNITS].sort().values.tolist()
-    return Part(
-        html.render(
-            """
-<p class="say">The parts of test images for which units of {{ layer }}, the last convolution, have their
-highest outputs, among the first {{ n | number }} images; {{ top | length }} of
-{{ patches | length }} units, those whose outputs are highest. Where the patches of a row are alike,
-they show what its unit detects; many units have no such row.</p>
-<ul class="units">
-{% for unit in top %}
-<li><span class="unit">unit {{ unit }}</span>
-{% for patch in patches[unit] %}
-{{ picture(patch, "part of test image " ~ numbers[unit][loop.index0], 40) }}
-{% endfor %}</li>
-{% endfor %}
-</ul>
-""",
-            layer=layer,
-            n=len(images),
-            top=top,
-            patches=patches,
-            numbers=found.images.tolist(),
-            picture=html.picture,
-        )
-    )
+    return Part.of(PAGE, found=found, n=len(images), top=top, patches=patches)
 
 
-QUESTIONS.register("top-patches")(
-    Question(
-        summary="Which test images, and which parts of them, give the highest outputs of each filter.",
-        figures=_figures,
-        part=_part,
-        chapter="inside",
-        heading="Top-activating patches",
-        place=40,
-    )
-)
+Question(
+    "top-patches",
+    summary="Which test images, and which parts of them, give the highest outputs of each filter.",
+    figures=_figures,
+    part=_part,
+    heading="Top-activating patches",
+    place=40,
+).register()

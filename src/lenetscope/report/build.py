@@ -35,6 +35,7 @@ CHAPTERS: dict[Chapter, str] = {
 }
 SCRIPTS = ("network", "colours", "prepare", "theme", "maps", "draw", "confusion", "epochs", "main")
 """Files of ``static/``, each after those that it needs."""
+SCALES = {"signed": style.SIGNED, "positive": style.POSITIVE}
 CENTRED = ("mnist",)
 """Data sets whose images were scaled into a box and centred by their mass."""
 MOST_WEIGHTS = 1_250_000
@@ -66,11 +67,10 @@ def write_report(
 def render(inspection: Inspection, tracker: Tracker = lambda _name: no_progress) -> str:
     """Return the page as text; see `write_report`."""
     drawing = _attempt(_drawing, inspection)
-    questions = [(QUESTIONS.get(name).place, name) for name in QUESTIONS.names()]
+    questions = {name: QUESTIONS.get(name) for name in QUESTIONS.names()}
     chapters: dict[Chapter, list[tuple[str, str]]] = {chapter: [] for chapter in CHAPTERS}
     answers = {}
-    for _, name in sorted(questions):
-        question = QUESTIONS.get(name)
+    for name, question in sorted(questions.items(), key=lambda item: item[1].place):
         if question.part is not None:
             inspection.progress = tracker(name)
             part = _attempt(question.part, inspection)
@@ -81,10 +81,7 @@ def render(inspection: Inspection, tracker: Tracker = lambda _name: no_progress)
         "imageShape": inspection.image_shape,
         "images": _embedded_images(inspection),
         "network": drawing.data or None,
-        "colours": {
-            "signed": html.base64_of(html.colours(style.SIGNED)),
-            "positive": html.base64_of(html.colours(style.POSITIVE)),
-        },
+        "colours": {name: html.base64_of(html.colours(scale)) for name, scale in SCALES.items()},
         "questions": {name: data for name, data in answers.items() if data},
     }
     script = _script()
@@ -96,13 +93,12 @@ def render(inspection: Inspection, tracker: Tracker = lambda _name: no_progress)
         scores=inspection.scores,
         facts=facts,
         version=version("lenetscope"),
-        layers=Markup(inspection.layers._repr_html_()),
         drawing=drawing,
         centred=inspection.run.recipe().dataset in CENTRED,
         chapters=[(name, heading, chapters[name]) for name, heading in CHAPTERS.items()],
         css=Markup(_read("static/report.css")),
         script=Markup(script),
-        script_hash=_hash(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=Markup(json_in_html(data)),
     )
     return f"{page}\n"
@@ -114,7 +110,7 @@ def _attempt(part: Callable[[Inspection], Part], inspection: Inspection) -> Part
         return part(inspection)
     except LenetscopeError as error:
         text = '<p class="refusal"><strong>Not shown for this run:</strong> {{ reason }}</p>'
-        return Part(html.render(text, reason=" ".join(str(error).split())))
+        return Part.of(text, reason=" ".join(str(error).split()))
 
 
 def json_in_html(value: Any) -> str:
@@ -164,10 +160,6 @@ def _script() -> str:
     text = "\n".join(_read(f"static/{name}.js") for name in SCRIPTS)
     text = re.sub(r"^import [^;]*;\n", "", text, flags=re.M)
     return re.sub(r"^export ", "", text, flags=re.M)
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
 def _read(name: str) -> str:

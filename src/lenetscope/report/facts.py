@@ -67,11 +67,6 @@ def environment(inspection: Inspection) -> list[Row]:
     return [(name, str(value)) for name, value in rows]
 
 
-def checksums(inspection: Inspection) -> list[Row]:
-    """Return the MD5 of each file of the data."""
-    return sorted(inspection.run.environment().get("data", {}).items())
-
-
 def command(inspection: Inspection) -> str | None:
     """Return the command of the training, ready to be repeated; None if it was not a command."""
     words = inspection.run.environment().get("command") or []
@@ -83,8 +78,8 @@ def command(inspection: Inspection) -> str | None:
 def command_from_recipe(inspection: Inspection) -> str:
     """Return the command that trains with the recipe that the page contains."""
     folder = inspection.run.data_dir()
-    rest = ["--data-dir", str(folder)] if folder else []
-    return shlex.join(["lenetscope", "train", "--recipe", "recipe.toml", *rest])
+    data = ["--data-dir", str(folder)] if folder else []
+    return shlex.join(["lenetscope", "train", "--recipe", "recipe.toml", *data])
 
 
 def _plain(value: Any) -> str:

@@ -46,8 +46,7 @@ class Chain:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the weights as base64 of little-endian float32."""
-        weights = {"dtype": "float32", "byteOrder": "little", "count": len(self.weights)}
-        weights |= {"base64": base64_of(self.weights.astype("<f4"))}
+        weights = base64_of(self.weights.astype("<f4"))
         return {"inputShape": list(self.input_shape), "layers": list(self.layers), "weights": weights}
 
 
@@ -144,8 +143,6 @@ def _convolution(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settin
 def _pooling(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
     if layer.ceil_mode:
         return "rounds its size up"
-    if getattr(layer, "return_indices", False):
-        return "returns indices"
     names = ("stride", "padding", "dilation")
     settings: dict[str, Any] = {name: _pair(getattr(layer, name, 1)) for name in names}
     if isinstance(layer, nn.AvgPool2d):
@@ -160,10 +157,10 @@ def _linear(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
 def _normalization(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
     if layer.running_mean is None:
         return "has no running statistics"
-    scale = (layer.running_var.double() + layer.eps).rsqrt()
-    scale = scale if layer.weight is None else scale * layer.weight.double()
-    shift = -layer.running_mean.double() * scale
-    shift = shift if layer.bias is None else shift + layer.bias.double()
+    scale = (layer.running_var.double() + layer.eps).rsqrt() * (
+        1 if layer.weight is None else layer.weight
+    )
+    shift = (0 if layer.bias is None else layer.bias) - layer.running_mean.double() * scale
     return {"weight": _add(weights, scale), "bias": _add(weights, shift)}
 
 

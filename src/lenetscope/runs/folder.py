@@ -68,8 +68,6 @@ class Run:
     snapshots = _Inside("snapshots")
     updates_file = _Inside("updates.jsonl")
     scores_file = _Inside("scores.json")
-    figures = _Inside("figures")
-    report_file = _Inside("report.html")
 
     def snapshot_file(self, epoch: int) -> Path:
         """Return the path of the weights after an epoch, counted from 1; 0 is before training."""
@@ -77,7 +75,7 @@ class Run:
 
     @classmethod
     def create(
-        cls, recipe: Recipe, splits: Splits, environment: dict[str, Any], path: Path | None = None
+        cls, recipe: Recipe, splits: Splits, environment: dict[str, Any], path: str | Path | None = None
     ) -> Self:
         """Make a new run folder, with all that is known before training.
 
@@ -91,6 +89,7 @@ class Run:
             RunError: if the path is taken.
             StorageError: if it cannot be written.
         """
+        path = Path(path) if path else None
         parent = path.parent if path else Path("runs")
         temporary = parent / f".{path.name if path else recipe.name}.{secrets.token_hex(4)}.tmp"
         config = {
@@ -113,48 +112,46 @@ class Run:
                         f"{path} exists already and is not overwritten. Resume it by --resume {path}, "
                         "or choose another --run-dir."
                     )
-        except BaseException as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if isinstance(error, StorageError) and error.__cause__ is not None:
-                why = getattr(error.__cause__, "strerror", None) or error
-                raise StorageError(f"cannot make a run folder in {parent}: {why}.") from error
-            raise
+        except StorageError as error:
+            why = getattr(error.__cause__, "strerror", None) or error
+            raise StorageError(f"cannot make a run folder in {parent}: {why}.") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)  # unless it was renamed
         return cls(target)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: "str | Path | Run") -> Self:
         """Open a run folder that `create` made.
 
         Raises:
-            RunError: if there is none, or it is of another version.
+            RunError: if there is none, or it is damaged or of another version.
         """
-        run = cls(path)
-        if not path.exists():
-            raise RunError(f"there is no run {path}{_nearby(path)}.")
+        run = cls(path.path if isinstance(path, Run) else Path(path))
+        if not run.path.exists():
+            raise RunError(f"there is no run {run.path}{_nearby(run.path)}.")
         if not run.config_file.exists() or not run.recipe_file.exists():
-            raise RunError(f"{path} is not a run folder: it has no config.json and recipe.toml.")
-        found = run.config().get("format")
-        if found != FORMAT:
-            raise RunError(
-                f"{path} is a run folder of format {found}, this version of lenetscope reads format "
-                f"{FORMAT}: train it again, or open it with the version in its environment.json."
-            )
+            raise RunError(f"{run.path} is not a run folder: it has no config.json and recipe.toml.")
+        run.config()
         return run
 
     def config(self) -> dict[str, Any]:
         """Return what ``config.json`` holds.
 
         Raises:
-            RunError: if it cannot be read, or lacks something.
+            RunError: if it cannot be read, lacks something, or is of another version.
         """
         config = _read_json(self.config_file)
         if config.get("format") != FORMAT:
-            return config
+            raise RunError(
+                f"{self.path} is a run folder of format {config.get('format')}; this version of "
+                f"lenetscope reads format {FORMAT}: train the run again, or open it with the version "
+                "in its environment.json."
+            )
         shape, classes = config.get("image_shape"), config.get("classes")
-        named = isinstance(classes, list) and len(classes) > 1
         sides = shape if isinstance(shape, list) else []
-        if not named or len(sides) != 3 or any(type(side) is not int or side < 1 for side in sides):
-            raise RunError(f"{self.config_file} is damaged: its image_shape or classes make no sense.")
+        whole = len(sides) == 3 and all(type(side) is int and side > 0 for side in sides)
+        if not whole or not isinstance(classes, list) or len(classes) < 2:
+            raise RunError(f"{self.config_file} is damaged: its image_shape or classes are invalid.")
         return config
 
     def environment(self) -> dict[str, Any]:

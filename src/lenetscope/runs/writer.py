@@ -13,27 +13,28 @@ from safetensors.torch import save as safetensors_bytes
 
 from lenetscope.files import TEMPORARY_SUFFIX, write_bytes, write_text
 from lenetscope.runs.folder import Run
-from lenetscope.training.callbacks import Callback
 from lenetscope.training.checkpoint import dumps
 from lenetscope.training.state import TrainState
 from lenetscope.training.updates import UpdateRatios
 
 
-class RunWriter(Callback):
+class RunWriter(UpdateRatios):
     """Keep a run folder up to date: the checkpoint first, from which all else can be written again.
 
-    Except for the update ratios, which no checkpoint holds: they are written before it, and what is
-    ahead of it is dropped when the run is resumed.
+    Except for the update ratios that it measures, which no checkpoint holds: they are written before
+    it, and what is ahead of it is dropped when the run is resumed.
 
     Args:
         run: the folder, as `Run.create` or `Run.open` returned it.
     """
 
     def __init__(self, run: Run) -> None:
-        self.run, self._updates = run, UpdateRatios()
+        super().__init__()
+        self.run = run
 
     def on_train_begin(self, state: TrainState, epochs: int, steps: int) -> None:
         """Repair what a killed process left: files half written, and files behind the checkpoint."""
+        super().on_train_begin(state, epochs, steps)
         if not state.is_main:
             return
         for folder in (self.run.path, self.run.snapshots):
@@ -41,30 +42,19 @@ class RunWriter(Callback):
                 leftover.unlink(missing_ok=True)
         if state.step == 0:
             self._write_epoch(state)
-        self._updates.resume(self.run.updates(), state)
-        self._updates.on_train_begin(state, epochs, steps)
-
-    def on_step_end(self, state: TrainState) -> None:
-        """Measure the update ratios, at some steps."""
-        if state.is_main:
-            self._updates.on_step_end(state)
+        self.resume(self.run.updates(), state)
 
     def on_checkpoint(self, state: TrainState) -> None:
         """Write the checkpoint and, at the end of an epoch, history, weights and their snapshot."""
         if not state.is_main:
             return
-        _write_rows(self.run.updates_file, map(dataclasses.asdict, self._updates.rows))
+        _write_rows(self.run.updates_file, map(dataclasses.asdict, self.rows))
         write_bytes(self.run.checkpoint_file, dumps(state))
         if state.step == 0:
             self._write_epoch(state)
 
-    def on_train_end(self, state: TrainState) -> None:
-        """Drop what the update ratios hold."""
-        self._updates.on_train_end(state)
-
     def _write_epoch(self, state: TrainState) -> None:
-        tensors = state.model.state_dict()
-        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        plain = {name: v.detach().cpu().contiguous() for name, v in state.model.state_dict().items()}
         # one key of metadata: the order of several is random
         weights = safetensors_bytes(plain, {"epoch": str(state.epoch)})
         if state.epoch:

@@ -1,4 +1,4 @@
-"""Callbacks, which a training calls while it runs, and early stopping, which is one of them.
+"""Callbacks, which are called during training, and early stopping, which is one of them.
 
 Early stopping: L. Prechelt, "Early stopping - but when?", in Neural Networks: Tricks of the Trade,
 1998.

@@ -5,10 +5,10 @@ compared with the network, name by name and shape by shape, before anything is c
 """
 
 import io
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -53,21 +53,18 @@ def _read(path: Path) -> Any:
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}.") from error
-    damaged = CheckpointError(f"the checkpoint {path} is truncated or damaged.")
-    unsafe = CheckpointError(
-        f"{path} holds code besides numbers and is not opened: it could run anything. Only open "
-        "checkpoints that lenetscope wrote."
-    )
-    if not zipfile.is_zipfile(io.BytesIO(data)):
-        raise unsafe if data.startswith(PICKLE) else damaged
     try:
-        if zipfile.ZipFile(io.BytesIO(data)).testzip() is not None:
-            raise damaged
+        if corrupt := zipfile.ZipFile(io.BytesIO(data)).testzip():
+            raise zipfile.BadZipFile(corrupt)
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise (unsafe if "GLOBAL" in str(error) else damaged) from error
     except Exception as error:  # damaged bytes make the readers raise whatever they like
-        raise damaged from error
+        unsafe = isinstance(error, UnpicklingError) and "GLOBAL" in str(error)
+        if unsafe or data.startswith(PICKLE):
+            raise CheckpointError(
+                f"{path} holds code besides numbers and is not opened: it could run anything. Only "
+                "open checkpoints that lenetscope wrote."
+            ) from error
+        raise CheckpointError(f"the checkpoint {path} is truncated or damaged.") from error
 
 
 def require_same_tensors(
@@ -81,10 +78,9 @@ def require_same_tensors(
     differences = [f"{name} is missing" for name in expected if name not in found]
     differences += [f"{name} is not in the network" for name in found if name not in expected]
     for name in expected.keys() & found.keys():
-        mine, theirs = expected[name], found[name]
-        a, b = list(theirs.shape), list(mine.shape)
-        if a != b or mine.dtype != theirs.dtype:
-            what = (a, b) if a != b else (theirs.dtype, mine.dtype)
-            differences.append(f"{name} is {what[0]} in the file and {what[1]} in the network")
+        mine, theirs = ((list(each[name].shape), each[name].dtype) for each in (expected, found))
+        if mine != theirs:
+            part = 0 if mine[0] != theirs[0] else 1
+            differences.append(f"{name} is {theirs[part]} in the file and {mine[part]} in the network")
     if differences:
         raise CheckpointError(f"{path} is of another network: {'; '.join(sorted(differences))}.")

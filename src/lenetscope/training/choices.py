@@ -33,9 +33,8 @@ def _cross_entropy(recipe: Recipe) -> "nn.Module":
 def _optimizer(name: str, parameters: "Iterable[nn.Parameter]", recipe: Recipe) -> "Optimizer":
     from torch import optim
 
-    options: dict[str, Any] = {"betas": (recipe.momentum, recipe.beta2)}
-    if name == "SGD":
-        options = {"momentum": recipe.momentum}
+    adam: dict[str, Any] = {"betas": (recipe.momentum, recipe.beta2)}
+    options = {"momentum": recipe.momentum} if name == "SGD" else adam
     make: Callable[..., Optimizer] = getattr(optim, name)
     return make(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True, **options)
 
@@ -44,9 +43,7 @@ for _name in ("SGD", "Adam", "AdamW"):
     OPTIMIZERS.register(_name.lower())(partial(_optimizer, _name))
 
 
-@SCHEDULES.register("constant")
-def _constant(_optimizer: "Optimizer", _recipe: Recipe, _steps: int) -> None:
-    return None
+SCHEDULES.register("constant")(lambda *_: None)
 
 
 @SCHEDULES.register("cosine")

@@ -29,11 +29,11 @@ class ProgressDisplay(Callback):
             columns = (
                 "{task.description}",
                 BarColumn(30),
-                "{task.fields[figures]}",
+                "{task.fields[loss]}",
                 TimeRemainingColumn(),
             )
             self.progress = Progress(*columns, console=self.console, transient=True)
-            self.progress.add_task("", total=epochs * steps, figures="")
+            self.progress.add_task("", total=epochs * steps, loss="")
             self._move(state)
             self.progress.start()
 
@@ -62,9 +62,9 @@ class ProgressDisplay(Callback):
     def _move(self, state: TrainState) -> None:
         assert self.progress is not None
         done = state.epoch * self.steps + state.step
-        figures = _figures(state.tally.loss, state.tally.accuracy) if state.step else ""
+        loss = _figures(state.tally.loss, state.tally.accuracy) if state.step else ""
         name = self._name(state.epoch + 1)
-        self.progress.update(TaskID(0), completed=done, description=name, figures=figures)
+        self.progress.update(TaskID(0), completed=done, description=name, loss=loss)
 
     def _name(self, epoch: int) -> str:
         width = len(str(self.epochs))

@@ -8,7 +8,6 @@ import atexit
 import logging
 import os
 import warnings
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -40,8 +39,7 @@ def make_engine(device: str = "auto", precision: str = "32-true") -> Fabric:
     precision = precision_for(precision, kind)
     if precision == "16-mixed" and kind == "cpu":
         raise UsageError("precision '16-mixed' needs a GPU; on a CPU use 'bf16-mixed' or '32-true'.")
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    processes, local = (int(os.environ.get(n, "1")) for n in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     logger = logging.getLogger("lightning_fabric")
     level = logger.level
     with warnings.catch_warnings():
@@ -75,22 +73,18 @@ def place(fabric: Fabric, model: nn.Module) -> None:
     fabric.strategy.precision.convert_module(model.to(fabric.device))
 
 
-def forward(fabric: Fabric, model: nn.Module) -> Callable[[Any], Any]:
-    """Return a function that runs ``model`` in the engine's precision, in this process alone.
+def run(fabric: Fabric, model: nn.Module, inputs: Any) -> Any:
+    """Return what ``model`` returns in the engine's precision, in this process alone.
 
     For evaluation, where processes see different numbers of batches and must not wait for each other.
     """
     precision = fabric.strategy.precision
-
-    def run(inputs: Any) -> Any:
-        with precision.forward_context(), uncompiled_if_observed(model):
-            return precision.convert_output(model(precision.convert_input(inputs)))
-
-    return run
+    with precision.forward_context(), uncompiled_if_observed(model):
+        return precision.convert_output(model(precision.convert_input(inputs)))
 
 
 def uncompiled_if_observed(model: nn.Module) -> AbstractContextManager[None]:
-    """Run compiled code uncompiled in the block if the model is observed: it calls no hooks."""
+    """Run an observed model uncompiled in the block, because compiled code calls no hooks."""
     if not is_observed(model):
         return nullcontext()
     return torch.compiler.set_stance("force_eager")  # type: ignore[no-any-return]

@@ -101,7 +101,8 @@ def fit(
                         raise label_error(outputs, labels, error) from error
                     if weight:
                         state.tally.add(outputs, labels, loss, loss_fn)
-                    _require_finite(state)  # before it can spoil the weights
+                    if not math.isfinite(state.tally.loss_sum):  # before it can spoil the weights
+                        raise _diverged(state)
                     fabric.backward(loss * weight)
                     if clip:
                         clip()
@@ -177,10 +178,9 @@ def _require_trainable(state: TrainState, train_loader: Any, valid_loader: Any) 
         raise UsageError("the optimizer has no parameter of this model: make one for this model.")
 
 
-def _require_finite(state: TrainState) -> None:
-    if not math.isfinite(state.tally.loss_sum):
-        raise TrainingError(
-            f"the loss is no longer a finite number in epoch {state.epoch + 1}, step {state.step + 1}. "
-            f"Try a lower learning rate than {state.optimizer.param_groups[0]['lr']:g}, or clip the "
-            "gradients."
-        )
+def _diverged(state: TrainState) -> TrainingError:
+    rate = state.optimizer.param_groups[0]["lr"]
+    return TrainingError(
+        f"the loss is no longer a finite number in epoch {state.epoch + 1}, step {state.step + 1}. "
+        f"Try a lower learning rate than {rate:g}, or clip the gradients."
+    )

@@ -41,7 +41,7 @@ def lr_range_test(
     Args:
         state: its model and optimizer are used.
         loss_fn: of (outputs, labels).
-        loader: is gone through again if it has fewer than ``num_iter`` batches.
+        loader: is iterated over again if it has fewer than ``num_iter`` batches.
         fabric: the engine.
         end_lr: rate of the last step.
         num_iter: steps, at least 2.

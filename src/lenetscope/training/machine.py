@@ -29,10 +29,8 @@ def precision_for(wanted: str, kind: str) -> str:
     """
     if wanted != "auto":
         return wanted
-    found = False
-    if kind == "cuda":
-        found = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif kind == "cpu":  # avx512_bf16 or amx_bf16 on x86, bf16 on ARM
+    found = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind == "cpu":  # avx512_bf16 or amx_bf16 on x86, bf16 on ARM
         found = any("bf16" in name and has for name, has in torch.cpu.get_capabilities().items())
     return "bf16-mixed" if found else "32-true"
 

@@ -5,6 +5,7 @@ order of the images, and the loss, are those of one process.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -63,11 +64,11 @@ class Processes:
         assert everyone is not None
         rng.restore(everyone[min(self.rank, len(everyone) - 1)], loader)
 
-    def any(self, wish: bool) -> bool:
-        """Return whether any of the processes wishes it."""
+    def any(self, here: bool) -> bool:
+        """Return whether ``here`` is true in any of the processes."""
         if self.count == 1:
-            return wish
-        return self.fabric.strategy.reduce_boolean_decision(wish, all=False)
+            return here
+        return self.fabric.strategy.reduce_boolean_decision(here, all=False)
 
     def sum(self, tally: Tally) -> Tally:
         """Return the tally of all processes together."""
@@ -83,7 +84,7 @@ class Processes:
             model,
             loader,
             loss_fn,
-            forward=engine.forward(self.fabric, model),
+            forward=partial(engine.run, self.fabric, model),
             device=self.fabric.device,
             rank=self.rank,
             processes=self.count,

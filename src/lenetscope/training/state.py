@@ -27,7 +27,7 @@ class TrainState:
         epoch: epochs done.
         step: steps done of the current epoch.
         tally: sums over the samples of those steps.
-        seconds: that those steps took.
+        seconds: how long those steps took.
         history: one row per epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``valid_loss``,
             ``valid_accuracy``, ``lr``, ``train_seconds`` and ``valid_seconds``. Losses are means over
             samples, accuracies fractions from 0 to 1; None where there is none.

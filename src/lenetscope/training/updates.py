@@ -58,7 +58,7 @@ class UpdateRatios(Callback):
     def __init__(self) -> None:
         self.rows: list[UpdateRow] = []
         self._measured: list[int] = []
-        self._before: dict[str, Tensor] = {}
+        self._before: dict[str, tuple[Tensor, Tensor]] = {}  # a parameter, and its copy
 
     def resume(self, rows: Iterable[UpdateRow], state: TrainState) -> None:
         """Continue with rows of an earlier process, without what came after the state."""
@@ -80,11 +80,10 @@ class UpdateRatios(Callback):
             if not rows or rows[-1].epoch != number:
                 rows.append(UpdateRow(number, [], {name: [] for name in self._before}))
             rows[-1].steps.append(state.step)
-            for name, parameter in state.model.named_parameters():
-                if name in self._before:
-                    norm = _norm(self._before[name])
-                    ratio = _norm(parameter.detach() - self._before[name]) / norm if norm else math.nan
-                    rows[-1].ratios[name].append(ratio if math.isfinite(ratio) else None)
+            for name, (after, before) in self._before.items():
+                norm = _norm(before)
+                ratio = _norm(after - before) / norm if norm else math.nan
+                rows[-1].ratios[name].append(ratio if math.isfinite(ratio) else None)
         self._copy_if_measured_next(state)
 
     def on_train_end(self, state: TrainState) -> None:
@@ -95,8 +94,8 @@ class UpdateRatios(Callback):
         self._before = {}
         following = state.step % self._steps + 1  # after the last step, the first of the next epoch
         if state.is_main and following in self._measured:
-            learning = ((n, p) for n, p in state.model.named_parameters() if p.requires_grad)
-            self._before = {name: parameter.detach().clone() for name, parameter in learning}
+            learning = ((n, p.detach()) for n, p in state.model.named_parameters() if p.requires_grad)
+            self._before = {name: (values, values.clone()) for name, values in learning}
 
 
 def measured_steps(steps: int, samples: int = SAMPLES) -> list[int]:
@@ -107,8 +106,7 @@ def measured_steps(steps: int, samples: int = SAMPLES) -> list[int]:
     >>> measured_steps(3, 10)
     [1, 2, 3]
     """
-    if steps <= samples:
-        return list(range(1, steps + 1))
+    samples = min(samples, steps)
     return [(2 * part + 1) * steps // (2 * samples) + 1 for part in range(samples)]
 
 

@@ -47,13 +47,8 @@ def read_idx_folder(folder: Path | None) -> RawDataset:
         )
     if not largest:
         raise DataError(f"all training labels in {folder} are 0; at least two classes are needed.")
-    files = (f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
-    return RawDataset(
-        train,
-        test,
-        classes=tuple(str(label) for label in range(largest + 1)),
-        checksums={f"{name}-ubyte": md5(folder / f"{name}-ubyte") for name in files},
-    )
+    checksums = {path.name: md5(path) for part in ("train", "t10k") for path in _files(folder, part)}
+    return RawDataset(train, test, tuple(map(str, range(largest + 1))), checksums)
 
 
 def read_pair(folder: Path, part: str) -> LabelledImages:
@@ -62,11 +57,15 @@ def read_pair(folder: Path, part: str) -> LabelledImages:
     Raises:
         DataError: if a file is missing or corrupt, or they differ in number.
     """
-    images = read_images(folder / f"{part}-images-idx3-ubyte")
-    labels = read_labels(folder / f"{part}-labels-idx1-ubyte")
+    image_file, label_file = _files(folder, part)
+    images, labels = read_images(image_file), read_labels(label_file)
     if len(images) != len(labels):
         raise DataError(f"{folder} has {len(images)} {part} images but {len(labels)} labels.")
     return LabelledImages(images, labels)
+
+
+def _files(folder: Path, part: str) -> tuple[Path, Path]:
+    return folder / f"{part}-images-idx3-ubyte", folder / f"{part}-labels-idx1-ubyte"
 
 
 def read_images(path: Path) -> Tensor:

@@ -34,12 +34,8 @@ CHECKSUMS = {
 def read_mnist(data_dir: Path | None = None) -> RawDataset:
     """Read MNIST; see `unpack_mnist` for arguments and errors."""
     folder = unpack_mnist(data_dir) / "MNIST" / "raw"
-    return RawDataset(
-        train=read_pair(folder, "train"),  # (60000, 1, 28, 28)
-        test=read_pair(folder, "t10k"),  # (10000, 1, 28, 28)
-        classes=tuple("0123456789"),
-        checksums=dict(CHECKSUMS),
-    )
+    train, test = (read_pair(folder, part) for part in ("train", "t10k"))
+    return RawDataset(train, test, tuple("0123456789"), dict(CHECKSUMS))
 
 
 def default_data_dir() -> Path:

@@ -28,10 +28,7 @@ export function softmax(logits) {
 export class Network {
   /** @param description as in the page's data: inputShape, layers, weights (and mean, std, classes) */
   constructor(description) {
-    const { dtype, byteOrder, count, base64 } = description.weights;
-    if (dtype !== "float32" || byteOrder !== "little") throw new Error("the weights have an unknown format");
-    this.weights = decodeFloats(base64);
-    if (this.weights.length !== count) throw new Error("the weights are incomplete");
+    this.weights = decodeFloats(description.weights);
     this.inputShape = description.inputShape; // [C, H, W]
     this.layers = description.layers;
     this.mean = description.mean ?? [];

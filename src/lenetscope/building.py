@@ -1,6 +1,6 @@
 """How an `Architecture` begins: built from a recipe, opened from a run folder, or resumed.
 
-The functions take the class, or an instance, so that each also works for a class derived from it.
+The functions take the class, or an instance, so that each also works for a subclass.
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ def from_recipe(cls: type[A], recipe: Recipe, data_dir: Path | None) -> A:
     """Build all that a recipe names: data, network, loss, optimizer and schedule."""
     splits = load(recipe, data_dir)
     arch = _build(cls, recipe, splits.train.images.shape[1:], splits.classes)
-    _use(arch, splits)
+    _use(arch, recipe, splits)
     arch.scheduler = SCHEDULES.get(recipe.schedule)(arch.optimizer, recipe, len(arch.train_loader))
     return arch
 
 
 def from_run(cls: type[A], run: str | Path | Run, device: str | None) -> A:
     """Build the network of a run and give it its weights; no data is read."""
-    run = run if isinstance(run, Run) else Run.open(Path(run))
+    run = Run.open(run)
     recipe = run.recipe() if device is None else run.recipe().replace(device=device)
     config = run.config()
     return _build(cls, recipe, config["image_shape"], config["classes"], run.load_model())
@@ -47,7 +47,7 @@ def from_run(cls: type[A], run: str | Path | Run, device: str | None) -> A:
 
 def resume_run(cls: type[A], run: str | Path | Run, data_dir: Path | None) -> A:
     """Build what a run's recipe names, and restore its checkpoint."""
-    run = run if isinstance(run, Run) else Run.open(Path(run))
+    run = Run.open(run)
     data_dir = data_dir or run.data_dir()
     arch = from_recipe(cls, run.recipe(), data_dir)
     assert arch.splits is not None
@@ -59,22 +59,35 @@ def resume_run(cls: type[A], run: str | Path | Run, data_dir: Path | None) -> A:
     return arch
 
 
-def start_run(arch: "Architecture", path: Path | None, data_dir: Path | None) -> Run:
-    """Make a run folder for a training that is about to begin."""
+def start_run(
+    arch: "Architecture", path: str | Path | None = None, *, data_dir: Path | None = None
+) -> Run:
+    """Make a run folder for the training of a recipe; give its `RunWriter` to `Architecture.train`.
+
+    Args:
+        arch: came from a recipe, with its data.
+        path: of the folder; by default ``runs/<recipe>-<n>``.
+        data_dir: where the data was read from, for the record.
+
+    Raises:
+        UsageError: if there is no recipe.
+        RunError, StorageError: see `Run.create`.
+    """
     if arch.recipe is None or arch.splits is None:
         raise UsageError("a run folder is for a recipe: use Architecture.from_recipe.")
+    made = None
     if arch.state.is_main:
-        path = Run.create(arch.recipe, arch.splits, environment(arch, data_dir), path).path
-    path = arch.fabric.broadcast(path)
-    assert path is not None
-    return Run(path)
+        made = Run.create(arch.recipe, arch.splits, environment(arch, data_dir), path).path
+    made = arch.fabric.broadcast(made)
+    assert made is not None
+    return Run(made)
 
 
-def load_data(arch: "Architecture", data_dir: Path | None) -> Splits:
+def load_data(arch: "Architecture", data_dir: Path | None = None) -> Splits:
     """Read the data of the recipe that an architecture came from, and make its loaders."""
     if arch.recipe is None:
         raise UsageError("there is no recipe to take data from: give the loaders yourself.")
-    return _use(arch, load(arch.recipe, data_dir))
+    return _use(arch, arch.recipe, load(arch.recipe, data_dir))
 
 
 def _build(
@@ -90,10 +103,8 @@ def _build(
     return arch
 
 
-def _use(arch: "Architecture", splits: Splits) -> Splits:
-    recipe, preprocess = arch.recipe, arch.preprocess
-    assert recipe is not None
-    assert preprocess is not None
+def _use(arch: "Architecture", recipe: Recipe, splits: Splits) -> Splits:
+    preprocess = Preprocess(recipe.mean, recipe.std)
     augment = AUGMENTATIONS.get(recipe.augmentation)
     transform = (lambda images: preprocess(augment(images))) if augment else preprocess
     order = torch.Generator().manual_seed(recipe.seed)
