@@ -21,7 +21,7 @@ ROWS = [Row("relu<1>", 0.25, (4, 10), 12345), Row("fc", None, (3,), 7)]
 def test_the_text_is_aligned() -> None:
     assert str(Table(ROWS)).splitlines() == [
         "name     fraction of zeros  shape  n images",
-        "relu<1>              25.0%  4x10     12,345",
+        "relu<1>             25.0 %  4x10     12,345",
         "fc                       -  3             7",
     ]
     assert str(Table([])) == "(no rows)"

@@ -32,8 +32,8 @@ class Table(Sequence[Row]):
     ...     zeros: float = column(".1%", "fraction of zeros")
     >>> print(Table([Layer("relu1", 0.25), Layer("relu2", 0.5)]))
     name   fraction of zeros
-    relu1              25.0%
-    relu2              50.0%
+    relu1             25.0 %
+    relu2             50.0 %
 
     Args:
         rows: instances of one dataclass. None is written as ``-``, a tuple as ``32x28x28``; fields
@@ -129,4 +129,6 @@ def html_table(headings: Sequence[str], cells: Iterable[Sequence[str]], numeric:
 def _text(value: Any, form: str) -> str:
     if value is None:
         return "-"
-    return "x".join(map(str, value)) if isinstance(value, tuple) else format(value, form)
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return format(value, form).replace("%", " %")

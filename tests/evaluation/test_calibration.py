@@ -212,9 +212,9 @@ def test_the_verdict(correct: int, verdict: str) -> None:
 def test_results_print_as_tables() -> None:
     logits, labels = problem(3)
     result = cross_fitted(logits, labels)
-    assert f"{result.before.ece:.2%}" in result.before._repr_html_()
+    assert f"{100 * result.before.ece:.2f} %" in result.before._repr_html_()
     for text in (str(result), result._repr_html_()):
         for shown in (*result.temperatures,):
             assert f"{shown:.3f}" in text
-        assert f"{result.before.ece:.2%}" in text
-        assert f"{result.after.ece:.2%}" in text
+        assert f"{100 * result.before.ece:.2f} %" in text
+        assert f"{100 * result.after.ece:.2f} %" in text

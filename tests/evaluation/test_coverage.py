@@ -66,7 +66,7 @@ def test_a_wanted_accuracy_or_coverage() -> None:
     assert found.accuracy_interval == pytest.approx(wilson_interval(90, 90))
     assert found.coverage_interval[0] < 0.9 < found.coverage_interval[1]
     assert found == curve.at_accuracy(0.99)
-    assert "90 accepted (90.0%, 95 % interval" in str(found)
+    assert "90 accepted (90.0 %, 95 % interval" in str(found)
     everything = curve.at_accuracy(0.95)
     assert (everything.n, everything.errors) == (100, 5)
     assert curve.at_coverage(0.9).n == 90
@@ -99,7 +99,7 @@ def test_no_image_is_accepted_where_the_accuracy_is_out_of_reach() -> None:
 
 def test_it_prints_and_checks_its_arguments() -> None:
     curve = coverage_curve(*binary([0.9, 0.8], [1, 0]))
-    assert ">100.00%<" in curve._repr_html_()
+    assert ">100.00 %<" in curve._repr_html_()
     for wanted in (0, 1.1, -1):
         with pytest.raises(UsageError, match="above 0 and at most 1"):
             curve.at_accuracy(wanted)

@@ -44,7 +44,7 @@ def test_a_swapped_label_is_found_and_described() -> None:
     (issue,) = found
     assert (issue.index, issue.label, issue.suggested) == (3, 1, 0)
     assert (issue.self_confidence, issue.probability, issue.margin) == pytest.approx((0.1, 0.9, -0.8))
-    assert "10.00%" in str(found)
+    assert "10.00 %" in str(found)
 
 
 def test_a_class_without_images_is_never_suggested() -> None:

@@ -1,5 +1,7 @@
 """What counts as logits, probabilities and labels, and what is refused."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from conftest import SmallCNN
 from lenetscope.errors import DataError, UsageError
 from lenetscope.evaluation import predicted_classes, probabilities
 from lenetscope.evaluation.outputs import (
-    label_error,
+    loss_of,
     main_output,
     model_outputs,
     require_labels,
@@ -89,14 +91,23 @@ def test_the_model_is_restored(untouched_by: object) -> None:
 
 
 def test_labels_that_a_loss_complains_about_are_named() -> None:
-    error, outputs = IndexError("Target 5 is out of bounds."), torch.zeros(2, 3)
-    named = label_error(outputs, torch.tensor([0, 5]), error)
-    assert isinstance(named, DataError)
-    assert "labels go from 0 to 5, which is out of range: 0 to 2" in str(named)
-    assert isinstance(label_error(torch.zeros(2, 3, 4), torch.full((2, 4), -1), error), DataError)
-    for labels in (torch.tensor([0, 2]), torch.tensor([0.0, 5])):
-        assert label_error(outputs, labels, error) is error
-    assert label_error(None, torch.tensor([0, 5]), error) is error
+    ce, outputs = nn.CrossEntropyLoss(), torch.zeros(2, 3)
+    assert loss_of(ce, outputs, torch.tensor([0, 2])).item() == pytest.approx(math.log(3))
+    with pytest.raises(DataError, match="labels go from 0 to 5, which is out of range: 0 to 2"):
+        loss_of(ce, outputs, torch.tensor([0, 5]))
+    with pytest.raises(DataError, match="out of range"):
+        loss_of(ce, torch.zeros(2, 3, 4), torch.full((2, 4), -1))
+
+    def broken(_outputs: object, _labels: object) -> torch.Tensor:
+        raise IndexError("of another cause")
+
+    for given, labels in (
+        (outputs, torch.tensor([0, 2])),
+        (outputs, torch.tensor([0.0, 5])),
+        (None, torch.tensor([0, 5])),
+    ):
+        with pytest.raises(IndexError, match="of another cause"):
+            loss_of(broken, given, labels)
 
 
 def test_what_is_not_logits_or_labels_is_refused() -> None:

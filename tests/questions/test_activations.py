@@ -70,7 +70,7 @@ def test_saturation_by_hand() -> None:
     model = nn.Sequential(nn.Identity(), nn.Tanh())
     row = activation_statistics(model, torch.tensor([[0.0, 3.0, -3.0, 1.0]]), "1")[0]
     assert (row.saturated, row.zeros) == (0.5, 0.25)
-    assert "50.0%" in str(activation_statistics(model, torch.tensor([[0.0, 3.0, -3.0, 1.0]])))
+    assert "50.0 %" in str(activation_statistics(model, torch.tensor([[0.0, 3.0, -3.0, 1.0]])))
 
 
 def test_layers_are_listed_as_they_run_and_calls_are_counted() -> None:

@@ -134,7 +134,7 @@ def test_classes_have_a_colour_a_shape_and_a_name_at_their_median() -> None:
         (name,) = [t for t in ax.texts if t.get_text() == NAMES[k]]
         assert name.get_position() == pytest.approx(tuple(np.median(points, axis=0)))
         assert name.get_fontsize() >= 12
-    assert ax.get_xlabel() == "first component (50% of the variance)"
+    assert ax.get_xlabel() == "first component (50 % of the variance)"
     assert ax.get_title() == "fc1, PCA: 100 images"
     figure.draw_without_rendering()
 

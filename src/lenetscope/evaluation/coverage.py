@@ -44,9 +44,9 @@ class Accepted:
         if self.accuracy is None:
             return "no image accepted"
         return (
-            f"{self.n:,} accepted ({self.coverage:.1%}{_interval(self.coverage_interval, '.1%')}), "
-            f"{self.errors} errors, accuracy {self.accuracy:.2%}"
-            f"{_interval(self.accuracy_interval, '.2%')}, confidence at least {self.threshold:.2%}"
+            f"{self.n:,} accepted ({100 * self.coverage:.1f} %{_interval(self.coverage_interval, 1)}), "
+            f"{self.errors} errors, accuracy {100 * self.accuracy:.2f} %"
+            f"{_interval(self.accuracy_interval, 2)}, confidence at least {100 * self.threshold:.2f} %"
         )
 
 
@@ -184,5 +184,7 @@ def _last_reaching(wanted: float, accepted: Array, errors: Array) -> int | None:
     return int(reached[-1]) if len(reached) else None
 
 
-def _interval(bounds: tuple[float, float] | None, form: str) -> str:
-    return "" if bounds is None else f", 95 % interval {bounds[0]:{form}} to {bounds[1]:{form}}"
+def _interval(bounds: tuple[float, float] | None, digits: int) -> str:
+    if bounds is None:
+        return ""
+    return f", 95 % interval {100 * bounds[0]:.{digits}f} to {100 * bounds[1]:.{digits}f} %"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lenetscope.evaluation.outputs import label_error
+from lenetscope.evaluation.outputs import loss_of
 from lenetscope.evaluation.tally import Tally
 from lenetscope.restore import eval_mode
 
@@ -51,9 +51,5 @@ def evaluate(
                 continue
             inputs, labels = inputs.to(device), labels.to(device)
             outputs = call(inputs)
-            try:
-                loss = loss_fn(outputs, labels)
-            except IndexError as error:
-                raise label_error(outputs, labels, error) from error
-            tally.add(outputs, labels, loss, loss_fn)
+            tally.add(outputs, labels, loss_of(loss_fn, outputs, labels), loss_fn)
     return tally.summed(reduce) if processes > 1 else tally

@@ -4,6 +4,7 @@ Three shapes of outputs are understood: logits (N, K), one logit per sample (N,)
 `BCEWithLogitsLoss`, and one probability per sample with `BCELoss`. Anything else is a regression.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -89,20 +90,19 @@ def probabilities(outputs: Any, loss_fn: Any) -> Tensor | None:
     return values.float().softmax(dim=1)
 
 
-def label_error(outputs: Any, labels: Tensor, error: IndexError) -> Exception:
-    """Name the labels that are out of range, if that is what a loss complains about.
+def loss_of(loss_fn: Callable[..., Tensor], outputs: Any, labels: Tensor) -> Tensor:
+    """Return the loss, a scalar.
 
-    Returns:
-        A `DataError`, or ``error`` itself if it has another cause.
+    Raises:
+        DataError: if a label is out of range, which torch's own losses call an index out of bounds.
     """
-    values = main_output(outputs)
-    if values is None or labels.is_floating_point() or values.ndim < 2:
-        return error
     try:
-        require_labels(labels.flatten(), labels.numel(), values.shape[1])
-    except DataError as out_of_range:
-        return out_of_range
-    return error
+        return loss_fn(outputs, labels)
+    except IndexError:
+        values = main_output(outputs)
+        if values is not None and values.ndim > 1 and not labels.is_floating_point():
+            require_labels(labels.flatten(), labels.numel(), values.shape[1])
+        raise
 
 
 def require_logits(outputs: Any) -> Tensor:

@@ -83,11 +83,11 @@ class Reliability:
         """Return all figures, as they are written, by name."""
         return {
             "images": f"{self.n:,}",
-            "accuracy": f"{self.accuracy:.2%}",
-            "mean confidence": f"{self.confidence:.2%}",
-            "ECE": f"{self.ece:.2%}",
-            "ECE by chance alone, up to": f"{self.ece_chance:.2%}",
-            "MCE": f"{self.mce:.1%}",
+            "accuracy": f"{100 * self.accuracy:.2f} %",
+            "mean confidence": f"{100 * self.confidence:.2f} %",
+            "ECE": f"{100 * self.ece:.2f} %",
+            "ECE by chance alone, up to": f"{100 * self.ece_chance:.2f} %",
+            "MCE": f"{100 * self.mce:.1f} %",
             "Brier score": f"{self.brier:.4f}",
             "negative log-likelihood": f"{self.nll:.4f} nats",
         }

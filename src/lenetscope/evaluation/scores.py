@@ -131,7 +131,10 @@ class Scores:
 
     def _repr_html_(self) -> str:
         low, high = self.accuracy_interval
-        accuracy = ("accuracy", f"{self.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%})")
+        accuracy = (
+            "accuracy",
+            f"{100 * self.accuracy:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)",
+        )
         figures = [accuracy, ("errors", f"{self.errors:,}"), ("loss", f"{self.loss:.4f}")]
         total = html_table([f"{self.n:,} images", ""], figures, [False, True])
         return total + self.per_class()._repr_html_()

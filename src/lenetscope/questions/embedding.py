@@ -189,7 +189,9 @@ def plot_embedding(
         if found.explained is None:
             ax.set(xticks=[], yticks=[], xlabel="only neighbourhoods have a meaning")
         else:
-            first, second = (f"component ({part:.0%} of the variance)" for part in found.explained)
+            first, second = (
+                f"component ({100 * part:.0f} % of the variance)" for part in found.explained
+            )
             ax.set(xlabel=f"first {first}", ylabel=f"second {second}")
         errors = "" if predicted is None else f", {len(wrong)} misclassified (true→predicted)"
         ax.set_title(f"{found.layer}, {TITLES[found.method]}: {len(true):,} images{errors}")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lenetscope.errors import DataError, LayerError, UsageError
-from lenetscope.evaluation.outputs import label_error, main_output
+from lenetscope.evaluation.outputs import loss_of, main_output
 from lenetscope.observe import (
     BATCH_SIZE,
     Call,
@@ -183,7 +183,7 @@ class _Tally:
         split = self.by_unit(values)  # (n, units, positions)
         assert split is not None
         high = split.amax(dim=2)  # (n, units)
-        norms = torch.linalg.vector_norm(split.float(), dim=(1, 2)).double()  # (n,)
+        norms = torch.linalg.vector_norm(split.float(), dim=(1, 2)).cpu().double()  # (n,)
         self.batches.append((high.amax(dim=0), split.amin(dim=(0, 2)), (high > 0).sum(dim=0), norms))
 
     def row(
@@ -229,10 +229,7 @@ def _gradients(
             outputs = main_output(model(batch))
             if outputs is None:
                 raise UsageError("the model returns no tensor from which a loss could be computed.")
-            try:
-                loss = loss_fn(outputs, true) * (len(batch) / len(images))
-            except IndexError as error:
-                raise label_error(outputs, true, error) from error
+            loss = loss_of(loss_fn, outputs, true) * (len(batch) / len(images))
             found = torch.autograd.grad(loss, list(sums), allow_unused=True) if sums else ()
             for parameter, gradient in zip(sums, found, strict=True):
                 if gradient is not None:

@@ -34,7 +34,7 @@ PAGE = """
 <li class="card"><div class="pair">{{ image }}{{ map }}</div>
 <p class="verdict">a <strong>{{ names[row.true] }}</strong>,
 predicted <strong>{{ names[row.predicted] }}</strong></p>
-<ul class="shares">
+<ul class="probabilities">
 {% for k, p in [(row.predicted, row.probability_predicted), (row.true, row.probability_true)] %}
 <li><span>{{ names[k] }}</span> <i style="--p: {{ p | round(4) }}"></i> <b>{{ percent(p) }}</b></li>
 {% endfor %}</ul>

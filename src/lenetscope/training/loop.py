@@ -17,7 +17,7 @@ from torch.optim import lr_scheduler
 
 from lenetscope import rng
 from lenetscope.errors import DataError, TrainingError, UsageError
-from lenetscope.evaluation.outputs import label_error
+from lenetscope.evaluation.outputs import loss_of
 from lenetscope.evaluation.tally import Tally
 from lenetscope.training import machine
 from lenetscope.training.callbacks import Callback
@@ -95,10 +95,7 @@ def fit(
                     inputs, labels, weight = processes.rows(inputs, labels)
                     inputs, labels = inputs.to(device), labels.to(device)
                     outputs = model(inputs)
-                    try:
-                        loss = loss_fn(outputs, labels)
-                    except IndexError as error:
-                        raise label_error(outputs, labels, error) from error
+                    loss = loss_of(loss_fn, outputs, labels)
                     if weight:
                         state.tally.add(outputs, labels, loss, loss_fn)
                     if not math.isfinite(state.tally.loss_sum):  # before it can spoil the weights
