@@ -131,4 +131,4 @@ def _text(value: Any, form: str) -> str:
         return "-"
     if isinstance(value, tuple):
         return "x".join(map(str, value))
-    return format(value, form).replace("%", " %")
+    return f"{100 * value:{form[:-1]}f} %" if form.endswith("%") else format(value, form)
