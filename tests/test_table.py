@@ -41,7 +41,7 @@ def test_the_text_is_plain_and_is_never_wrapped(monkeypatch) -> None:
 def test_the_html_is_escaped_and_numbers_are_right_aligned() -> None:
     html = Table(ROWS)._repr_html_()
     assert "relu&lt;1&gt;" in html
-    assert '<td style="text-align:right">12,345</td>' in html
+    assert '<td style="text-align:right;white-space:nowrap">12,345</td>' in html
     assert html.count("<tr>") == 3
     assert "no rows" in Table([])._repr_html_()
 

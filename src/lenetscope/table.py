@@ -114,10 +114,11 @@ def text_table(headings: Sequence[str], cells: Iterable[Sequence[str]], numeric:
 
 def html_table(headings: Sequence[str], cells: Iterable[Sequence[str]], numeric: Sequence[bool]) -> str:
     """Return an HTML table of texts; numeric columns are right-aligned."""
+    side = ("left", "right;white-space:nowrap")
 
     def row(texts: Sequence[str], tag: str, extra: str = "") -> str:
         return "".join(
-            f'<{tag}{extra} style="text-align:{"right" if right else "left"}">{escape(text)}</{tag}>'
+            f'<{tag}{extra} style="text-align:{side[right]}">{escape(text)}</{tag}>'
             for text, right in zip(texts, numeric, strict=True)
         )
 

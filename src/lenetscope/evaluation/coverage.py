@@ -41,7 +41,7 @@ class Accepted:
     coverage_interval: tuple[float, float] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        if self.accuracy is None:
+        if self.accuracy is None or self.threshold is None:
             return "no image accepted"
         return (
             f"{self.n:,} accepted ({100 * self.coverage:.1f} %{_interval(self.coverage_interval, 1)}), "
