@@ -113,17 +113,16 @@ def text_table(headings: Sequence[str], cells: Iterable[Sequence[str]], numeric:
 
 
 def html_table(headings: Sequence[str], cells: Iterable[Sequence[str]], numeric: Sequence[bool]) -> str:
-    """Return an HTML table of texts; numeric columns are right-aligned."""
-    side = ("left", "right;white-space:nowrap")
+    """Return an HTML table of texts; numbers are right-aligned, and stay on one line."""
 
-    def row(texts: Sequence[str], tag: str, extra: str = "") -> str:
+    def row(texts: Sequence[str], tag: str, number: str) -> str:
         return "".join(
-            f'<{tag}{extra} style="text-align:{side[right]}">{escape(text)}</{tag}>'
+            f'<{tag} style="text-align:{number if right else "left"}">{escape(text)}</{tag[:2]}>'
             for text, right in zip(texts, numeric, strict=True)
         )
 
-    body = "".join(f"<tr>{row(line, 'td')}</tr>" for line in cells)
-    head = row(headings, "th", ' scope="col"')
+    body = "".join(f"<tr>{row(line, 'td', 'right;white-space:nowrap')}</tr>" for line in cells)
+    head = row(headings, 'th scope="col"', "right")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -281,6 +281,7 @@ def test_dead_filters_and_weights_of_zero_are_found(digits: tuple) -> None:
     assert text.startswith("conv1: 2 of 4 filters are zero for all 50 images")
     with torch.no_grad():
         model.conv1.bias.fill_(-100.0)
+        model.fc.bias.copy_(torch.tensor([0.1, 0.2, 0.3]))  # constant, and never zero
     texts = health_warnings(layer_health(model, *digits, CE))
     assert texts[0].startswith("conv1: 4 of 4 filters are zero")
     assert texts[1].startswith("fc: 3 of 3 units are one and the same number")

@@ -84,10 +84,9 @@ class LayerHealth:
         layer, kind: name and class of the layer.
         judged_by: name of the activation, of the next layer, or of the layer itself.
         units, images: how many of each were judged.
-        dead: units that are one and the same number for all images and positions, or, where no unit is
-            ever below zero (as after ReLU), never above zero.
+        dead: units that are one and the same number for all images and positions.
         rarely_active: units that are not dead and above zero on less than 1 % of the images; None
-            where some units are below zero.
+            unless zero is the smallest number that any unit returns, as after ReLU.
         norm: Euclidean norm of all units together, mean over images.
         gradient: norm of the gradient of the mean loss with respect to the layer's own parameters; None
             if they are frozen.
@@ -191,8 +190,7 @@ class _Tally:
     ) -> LayerHealth:
         highs, lows, counts, parts = zip(*self.batches, strict=True)
         highest, lowest, norms = torch.stack(highs).amax(0), torch.stack(lows).amin(0), torch.cat(parts)
-        rectified = bool((lowest >= 0).all())
-        dead = (highest == lowest) | (rectified & (highest <= 0))
+        rectified, dead = bool(lowest.min() == 0), highest == lowest
         rare = ~dead & (torch.stack(counts).sum(0) < RARE * len(norms))
         own = dict(layer.named_parameters(recurse=False))
         lengths = [float(gradients[p].norm()) for p in own.values() if p in gradients]
@@ -362,7 +360,8 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 
 
 PAGE = """
-<p class="say">A unit is dead if it is zero for all {{ n | number }} test images. A step should change
+<p class="say">A unit is dead if it returns the same number, after ReLU zero, for all {{ n | number }}
+test images. A step should change
 weights by about 0.1 % of their norm; gradients should not differ a thousandfold between layers.</p>
 <ul class="warnings">{% for text in warnings %}<li>{{ text }}</li>{% endfor %}</ul>
 <figure>{{ figure
