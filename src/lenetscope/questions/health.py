@@ -361,8 +361,8 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 
 PAGE = """
 <p class="say">A unit is dead if it returns the same number, after ReLU zero, for all {{ n | number }}
-test images. A step should change
-weights by about 0.1 % of their norm; gradients should not differ a thousandfold between layers.</p>
+test images. A step should change weights by about 0.1 % of their norm; gradients should not differ a
+thousandfold between layers.</p>
 <ul class="warnings">{% for text in warnings %}<li>{{ text }}</li>{% endfor %}</ul>
 <figure>{{ figure
 | inline("health", "dead units, norms, gradients and size of the steps, by layer and epoch")
