@@ -10,8 +10,10 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,9 @@ class Trainings:
 
     def __init__(self, context: ForkServerContext, data: Path) -> None:
         self.context, self.data = context, data
+        # Starting a process polls every other one, and an exit code can be read only once: two threads
+        # that read the same one take it from each other.
+        self.exit_codes = threading.Lock()
 
     def start(self, run: Path, die_at: int = 0, *, resume: bool = False) -> tuple[Any, Any]:
         words = ["train", "--data-dir", str(self.data), "--checkpoint-steps", "2"]
@@ -68,12 +73,15 @@ class Trainings:
                       "--batch-size", "16", "--device", "cpu", "--threads", "1"]  # fmt: skip
         counter = self.context.Value("i", 0)
         process = self.context.Process(target=_train, args=(words, str(run.parent), die_at, counter))
-        process.start()
+        with self.exit_codes:
+            process.start()
         return process, counter
 
     def finish(self, run: Path, die_at: int = 0, *, resume: bool = False) -> int:
         process, _ = self.start(run, die_at, resume=resume)
-        process.join(300)
+        wait([process.sentinel], timeout=300)
+        with self.exit_codes:
+            process.join(0)
         return int(process.exitcode)
 
 
