@@ -1,55 +1,26 @@
 """``lenetscope train``: train a recipe, or resume a run."""
 
-import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any
 
-from cyclopts import Group, Parameter
-
-from lenetscope.cli import app
+from lenetscope.cli import app, fields
 from lenetscope.errors import UsageError
-from lenetscope.recipe import Recipe, names
-
-_RECIPES = Parameter(help=f"recipe: {', '.join(names())}, or the path of a TOML file")
-_FIELDS = Group("Fields of the recipe", sort_key=10)
-
-
-def _flag(item: "dataclasses.Field[Any]") -> Any:
-    """Return the type, and the flag, of a field of the recipe that may be left out."""
-    kind: Any = item.type
-    allowed: Sequence[str] = ()
-    if get_origin(kind) is Literal:
-        kind, allowed = str, get_args(kind)  # the recipe checks the value, and knows its short forms
-    elif registry := item.metadata["registry"]:
-        module, _, name = registry.partition(":")
-        allowed = getattr(import_module(f"lenetscope.{module}"), name).names()
-    text = item.metadata["help"] + (f": {', '.join(allowed)}" if allowed else "")
-    options: dict[str, Any] = {} if kind is bool else {"negative": "", "consume_multiple": True}
-    return Annotated[kind | None, Parameter(help=text, group=_FIELDS, show_default=False, **options)]
-
-
-Overrides: Any = dataclasses.make_dataclass(
-    "Overrides",
-    [(item.name, _flag(item), None) for item in dataclasses.fields(Recipe) if item.metadata["group"]],
-    # cyclopts takes classes of the module "types", where this one would be, for plain values
-    namespace={"__module__": __name__},
-)
+from lenetscope.recipe import Recipe
 
 
 def train(
     *,
-    recipe: Annotated[str, _RECIPES] = "reference",
+    recipe: fields.RecipeName = "reference",
     run_dir: Path | None = None,
     resume: Path | None = None,
     data_dir: app.DataDir = None,
     checkpoint_steps: int = 0,
-    overrides: Annotated[Overrides | None, Parameter(name="*")] = None,
+    overrides: fields.Overrides = None,
     as_json: app.Json = False,
 ) -> None:
     """Train a recipe and save the run in a folder.
@@ -63,7 +34,7 @@ def train(
     checkpoint_steps
         save each time so many steps are done, too; 0: after each epoch only
     """
-    given = {k: v for k, v in vars(overrides).items() if v is not None} if overrides else {}
+    given = fields.given(overrides)
     if checkpoint_steps < 0:
         raise UsageError(f"--checkpoint-steps must be at least 0, not {checkpoint_steps}.")
     if resume is None:

@@ -1,0 +1,41 @@
+"""The fields of a recipe as flags, for every command that takes a recipe."""
+
+import dataclasses
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from cyclopts import Group, Parameter
+
+from lenetscope.recipe import Recipe, names
+
+_FIELDS = Group("Fields of the recipe", sort_key=10)
+
+
+def _flag(item: "dataclasses.Field[Any]") -> Any:
+    """Return the type, and the flag, of a field of the recipe that may be left out."""
+    kind: Any = item.type
+    allowed: Sequence[str] = ()
+    if get_origin(kind) is Literal:
+        kind, allowed = str, get_args(kind)  # the recipe checks the value, and knows its short forms
+    elif registry := item.metadata["registry"]:
+        module, _, name = registry.partition(":")
+        allowed = getattr(import_module(f"lenetscope.{module}"), name).names()
+    text = item.metadata["help"] + (f": {', '.join(allowed)}" if allowed else "")
+    options: dict[str, Any] = {} if kind is bool else {"negative": "", "consume_multiple": True}
+    return Annotated[kind | None, Parameter(help=text, group=_FIELDS, show_default=False, **options)]
+
+
+Fields: Any = dataclasses.make_dataclass(
+    "Fields",
+    [(item.name, _flag(item), None) for item in dataclasses.fields(Recipe) if item.metadata["group"]],
+    # cyclopts takes classes of the module "types", where this one would be, for plain values
+    namespace={"__module__": __name__},
+)
+RecipeName = Annotated[str, Parameter(help=f"recipe: {', '.join(names())}, or the path of a TOML file")]
+Overrides = Annotated[Fields | None, Parameter(name="*")]
+
+
+def given(overrides: Any) -> dict[str, Any]:
+    """Return the fields that were given on the command line."""
+    return {k: v for k, v in vars(overrides).items() if v is not None} if overrides else {}
