@@ -5,12 +5,14 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from conftest import obey_permissions
 from lenetscope.errors import StorageError
-from lenetscope.files import write_bytes, write_json, write_text
+from lenetscope.files import require_writable, write_bytes, write_json, write_text
 
 
 def test_what_is_written_is_read_back_and_no_temporary_file_is_left(tmp_path: Path) -> None:
@@ -60,7 +62,49 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("")
-    with pytest.raises(StorageError, match="cannot write"):
-        write_bytes(tmp_path / "a" / "b", b"")
+def test_what_can_be_written_is_found_out_without_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("old")
+    require_writable(tmp_path / "old")
+    require_writable(tmp_path / "new" / "deep" / "a")
+    assert [p.name for p in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("folder", "it is a folder, not a file"),
+        ("file/a", "Not a directory"),
+        ("file/deep/a", "Not a directory"),
+        ("fifo", "it is a device, not a file"),
+        ("x" * 250, "File name too long"),  # the temporary file's name is longer
+        (f"{'x' * 300}/a", "File name too long"),
+        ("a\0b", "embedded null"),
+    ],
+)
+@pytest.mark.parametrize("write", [require_writable, lambda path: write_bytes(path, b"")])
+def test_what_cannot_be_written_is_refused_in_one_line(
+    tmp_path: Path, write: Callable[[Path], None], name: str, reason: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(StorageError, match=f"^cannot write .*: {reason}.*\\.$"):
+        write(tmp_path / name)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["fifo", "file", "folder"]
+
+
+def test_a_folder_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    code = (
+        "import pathlib, sys; from lenetscope.files import require_writable, write_bytes\n"
+        "for write in require_writable, lambda path: write_bytes(path, b''):\n"
+        "    try: write(pathlib.Path('new', 'a'))\n"
+        "    except OSError as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, preexec_fn=obey_permissions,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "StorageError cannot write new/a: Permission denied.\n" * 2
+    assert not any(tmp_path.iterdir())

@@ -7,6 +7,8 @@ step. A reader never sees part of a file, and neither a crash nor a power cut le
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StorageError: if the disk is full or read-only, or the folder is not writable.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    with _refusals(path):
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(path, path.parent)
         try:
             with temporary.open("xb") as file:
                 file.write(data)
@@ -34,8 +37,36 @@ def write_bytes(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}.") from error
+
+
+def require_writable(path: Path) -> None:
+    """Raise at once what `write_bytes` would raise later; neither a file nor a folder is left behind.
+
+    Raises:
+        StorageError: if the path is a folder, or its folder is not writable or could not be created.
+    """
+    with _refusals(path):
+        folder = next(each for each in path.absolute().parents if each.exists())
+        temporary = _temporary(path, folder)
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Raise what the system refuses as a `StorageError` that names the path."""
+    try:
+        if path.exists() and not path.is_file():  # a rename would replace even /dev/null
+            raise OSError(f"it is {'a folder' if path.is_dir() else 'a device'}, not a file")
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a character that no path can have
+        raise StorageError(
+            f"cannot write {path}: {getattr(error, 'strerror', '') or error}."
+        ) from error
+
+
+def _temporary(path: Path, folder: Path) -> Path:
+    return folder / f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
 
 
 def write_text(path: Path, text: str) -> None:
