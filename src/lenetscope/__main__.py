@@ -14,10 +14,17 @@ from typing import NoReturn
 
 from lenetscope.cli import main
 
+OMP_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""Variables that say how a thread of OpenMP waits for the others."""
+
 
 def run() -> NoReturn:
     """Run the command line, then exit without freeing every object."""
     gc.set_threshold(100_000, 50, 100)
+    if not any(name in os.environ for name in OMP_WAITING):
+        # asleep: a thread that waits by computing takes the core from the one that it waits for as
+        # soon as other programs compute, too; read when torch is imported
+        os.environ["OMP_WAIT_POLICY"] = "passive"
     try:
         main()
     except SystemExit as ended:

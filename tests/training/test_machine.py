@@ -56,10 +56,34 @@ def test_the_limit_of_a_container_is_read(tmp_path: Path, text: str, cpus: int |
 
 def test_threads_are_those_asked_for_and_never_more_than_the_container_has(monkeypatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(machine, "fastest_threads", lambda most: most)
     for quota, threads in ((2, 2), (None, 8), (16, 8)):
         monkeypatch.setattr(machine, "cpu_quota", lambda quota=quota: quota)
         assert machine.threads_for(3) == 3
         assert machine.threads_for(0) == threads
+
+
+@pytest.mark.parametrize(
+    ("cost", "fastest"), [({4: 1, 2: 2, 1: 4}, 4), ({4: 9, 2: 3, 1: 4}, 2), ({4: 9, 2: 9, 1: 4}, 1)]
+)
+def test_the_fastest_number_of_threads_is_measured_once(monkeypatch, cost, fastest: int) -> None:
+    clock, threads, tried = [0.0], [6], []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: threads.__setitem__(0, count))
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: clock[0])
+
+    def convolve(*_given: object) -> None:
+        tried.append(threads[0])
+        clock[0] += cost[threads[0]]
+
+    monkeypatch.setattr(machine.functional, "conv2d", convolve)
+    machine.fastest_threads.cache_clear()
+    assert machine.fastest_threads(4) == machine.fastest_threads(4) == fastest
+    assert threads == [6]
+    assert len(tried) == 3 * machine.ROUNDS * (machine.CALLS + 1)
+    assert machine.fastest_threads(1) == 1
+    assert len(tried) == 3 * machine.ROUNDS * (machine.CALLS + 1)  # nothing to choose from
+    machine.fastest_threads.cache_clear()
 
 
 @pytest.fixture

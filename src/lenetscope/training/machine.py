@@ -8,14 +8,19 @@ import ctypes
 import functools
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.nn import functional
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD = -3, -1, -2
 """Options of glibc's ``mallopt``, see ``man 3 mallopt``."""
+
+ROUNDS, CALLS = 4, 8
+"""How often `fastest_threads` tries each number of threads, and with how many convolutions."""
 
 
 def precision_for(wanted: str, kind: str) -> str:
@@ -39,11 +44,38 @@ def threads_for(wanted: int) -> int:
     """Return how many threads to compute with.
 
     Args:
-        wanted: how many, or 0 for torch's own choice (one per core, or ``OMP_NUM_THREADS``), but no
-            more than the container may use, which torch does not consider.
+        wanted: how many, or 0 for the fastest number up to torch's own choice (one per core, or
+            ``OMP_NUM_THREADS``) and what the container may use, which torch does not consider.
     """
     own = torch.get_num_threads()
-    return wanted or min(own, cpu_quota() or own)
+    return wanted or fastest_threads(min(own, cpu_quota() or own))
+
+
+@functools.cache
+def fastest_threads(most: int) -> int:
+    """Return how many threads convolve fastest now: ``most``, or fewer while other programs compute.
+
+    Threads wait for each other after each operation, and one whose core is taken holds up the others:
+    two threads on two busy cores can be slower than one. Measured once per process.
+    """
+    counts = [most >> halvings for halvings in range(most.bit_length())]  # down to 1
+    seconds = dict.fromkeys(counts, 0.0)
+    images, weight, before = (
+        torch.ones(16, 32, 14, 14),
+        torch.ones(64, 32, 3, 3),
+        torch.get_num_threads(),
+    )
+    try:
+        for count in counts * ROUNDS if most > 1 else ():
+            torch.set_num_threads(count)
+            functional.conv2d(images, weight)  # starts the threads
+            started = time.perf_counter()
+            for _ in range(CALLS):
+                functional.conv2d(images, weight)
+            seconds[count] += time.perf_counter() - started
+    finally:
+        torch.set_num_threads(before)
+    return min(counts, key=seconds.__getitem__)
 
 
 def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
