@@ -41,20 +41,27 @@ def read(
         recipe = folder.recipe()
         judge = reading.NetworkJudge(folder.load_model(), recipe.mean, recipe.std)
     paths: list[Path] = []
+    others: list[Path] = []
     failed = False
     for path in images:
         try:
-            paths += find_pictures(path)
+            pictures, rest = find_pictures(path)
         except ImageError as error:
             app.complain(error)
             failed = True
+        else:
+            paths += pictures
+            others += rest
+    if others:
+        names = ", ".join([str(path) for path in others[:5]] + ["…"] * (len(others) > 5))
+        app.note(f"passed over {len(others)} files that are not pictures: {names}")
     width = max((len(str(path)) for path in paths), default=0)
+    figures: list[Path] = []
     for path, file in zip(paths, names_for(paths, ".png"), strict=True):
-        name = "standard input" if str(path) == "-" else str(path)
-        picture = path if name == str(path) else sys.stdin.buffer.read()
+        source, name = (sys.stdin.buffer, "standard input") if str(path) == "-" else (path, str(path))
         try:
             found = reading.read(
-                picture, judge=judge, threshold=threshold, explain=explain is not None, name=name
+                source, judge=judge, threshold=threshold, explain=explain is not None, name=name
             )
         except ImageError as error:
             app.complain(error)
@@ -64,7 +71,11 @@ def read(
             from lenetscope.plots import style
             from lenetscope.reading.explain import plot_steps
 
-            style.save(plot_steps(found, f"{Path(name).name}: {found}"), explain / file)
+            figures.append(explain / file)
+            style.save(plot_steps(found, f"{Path(name).name}: {found}"), figures[-1])
         app.show(as_json, {"path": str(path), **found.as_dict()}, f"{path!s:{width}}  {found}")
+    if figures:
+        one = len(figures) == 1
+        app.note(f"wrote {figures[0]}" if one else f"wrote {len(figures)} figures in {explain}")
     if failed:
         sys.exit(1)

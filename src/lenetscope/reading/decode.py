@@ -3,7 +3,7 @@
 The size is read from the header, so that a picture that is too large is refused before it is decoded.
 """
 
-import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from lenetscope.errors import ImageError
+from lenetscope.reading.files import opened, refuse_foreign
 
 MAX_PIXELS = 50_000_000
 """The largest picture that is decoded, in pixels."""
@@ -37,7 +38,8 @@ def decode(path: Path, channels: int = 1) -> Tensor:
     Raises:
         ImageError: if the file is missing, not a picture, damaged or too large.
     """
-    with _as_image_error(str(path)), _opened(path, str(path)) as picture:
+    with _as_image_error(str(path)), opened(path, str(path)) as picture:
+        _refuse_huge(picture, str(path))
         return _pixels(ImageOps.exif_transpose(picture), channels)
 
 
@@ -58,17 +60,18 @@ def open_picture(source: Any, name: str | None = None) -> tuple[Image.Image, flo
     Raises:
         ImageError: if the file is missing, not a picture, damaged, empty or too large.
     """
-    name = name or (str(source) if isinstance(source, (str, Path)) else "the picture")
+    name = name or (str(source) if isinstance(source, (str, os.PathLike)) else "the picture")
     with _as_image_error(name):
         if isinstance(source, Image.Image):
+            refuse_foreign(source, name)
             _refuse_huge(source, name)
             return _plain(ImageOps.exif_transpose(source)), 1.0
         if isinstance(source, (Tensor, np.ndarray)):
             picture = _from_array(np.asarray(source), name)
             _refuse_huge(picture, name)
             return picture, 1.0
-        file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with _opened(Path(file) if isinstance(file, str) else file, name) as picture:
+        with opened(source, name) as picture:
+            _refuse_huge(picture, name)
             size = picture.size
             if picture.format == "JPEG":
                 picture.draft(None, (JPEG_SIDE, JPEG_SIDE))
@@ -93,26 +96,12 @@ def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @contextmanager
-def _opened(file: Any, name: str) -> Iterator[Image.Image]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large pictures, which are refused below
-        picture = Image.open(file)
-    with picture:
-        _refuse_huge(picture, name)
-        yield picture
-
-
-@contextmanager
 def _as_image_error(name: str) -> Iterator[None]:
     """Turn any exception that opening a picture raises into an `ImageError` that names the picture."""
     try:
-        yield
-    except FileNotFoundError:
-        raise ImageError(f"there is no file {name}.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{name} is a folder, not a picture.") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{name} is not a picture that Pillow can read (PNG, JPEG, …).") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata, and of sizes that are refused here
+            yield
     except Image.DecompressionBombError:
         raise ImageError(
             f"{name} is far larger than the limit of {MAX_PIXELS / 1e6:.0f} megapixels."

@@ -1,26 +1,117 @@
-"""Finds the picture files that paths on the command line stand for, and names for their output."""
+"""Picture files: which ones a path stands for, and how they are opened safely.
 
+Only `FORMATS` are opened, which Pillow decodes by itself. It hands EPS to Ghostscript, and so runs the
+program that such a file is. What a file holds decides, not its name.
+"""
+
+import io
+import os
+import re
+import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from lenetscope.errors import ImageError
+from lenetscope.errors import ImageError, LenetscopeError, UsageError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+"""Formats that are read, by Pillow's names."""
+READ_ARE = f"formats that are read: {', '.join(FORMATS)}"
+
+MAX_BYTES = 200_000_000
+"""The largest file that is read, in bytes: 50 megapixels of RGB, uncompressed, are 150 million."""
+
+_HEAD = 16
+"""Bytes by which a format is recognised."""
+
+_FOREIGN = {
+    (0, b"%!PS"): "EPS",
+    (0, b"\xc5\xd0\xd3\xc6"): "EPS",
+    (0, b"%PDF"): "PDF",
+    (0, b"<svg"): "SVG",
+    (0, b"<?xml"): "XML",
+    (0, b"\xd7\xcd\xc6\x9a"): "WMF",
+    (0, b"\0\0\1\0"): "ICO",
+    (0, b"8BPS"): "PSD",
+    (4, b"ftyphei"): "HEIC",
+    (4, b"jP  "): "JPEG 2000",
+    (4, b"JXL "): "JPEG XL",
+}
+"""Place and first bytes of other formats that people have pictures in."""
 
 
-def find_pictures(path: Path) -> list[Path]:
-    """Return the pictures in a folder, sorted by name; any other path alone.
+def refuse_url(path: Path | str, kind: type[LenetscopeError] = UsageError) -> None:
+    """Raise an error of this kind if a path is a URL."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise kind(f"{path} is a URL; lenetscope downloads nothing, so save the file first.")
+
+
+@contextmanager
+def opened(source: Any, name: str) -> Iterator[Image.Image]:
+    """Open a picture, whose pixels are not decoded yet.
+
+    Args:
+        source: a path, the bytes of a file, or an open binary file, which is read from its beginning.
+        name: of the picture in messages.
 
     Raises:
-        ImageError: if there is no picture in the folder.
+        ImageError: if there is no such file, or it is not a picture of `FORMATS`, or too large.
     """
-    if not path.is_dir():
-        return [path]
-    known = Image.registered_extensions()
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in known and file.is_file())
-    if not found:
-        raise ImageError(f"there is no picture in the folder {path}.")
-    return found
+    with _file(source, name) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size > MAX_BYTES:
+            raise ImageError(f"{name} has more than {MAX_BYTES / 1e6:.0f} MB, the limit. Reduce it.")
+        if size == 0:
+            raise ImageError(f"{name} is empty.")
+        try:
+            picture = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError:
+            file.seek(0)
+            kind = _format_of(file.read(_HEAD))
+            what = (
+                f"is in {kind} format"
+                if kind and kind not in FORMATS
+                else "is not a picture that can be read"
+            )
+            raise ImageError(f"{name} {what}; {READ_ARE}.") from None
+        with picture:
+            yield picture
+
+
+def refuse_foreign(picture: Image.Image, name: str) -> None:
+    """Refuse an image of another format; Pillow decodes it late, and may run a program then.
+
+    Raises:
+        ImageError: if it was opened from such a file.
+    """
+    if picture.format not in (None, "MPO", *FORMATS):  # MPO: two JPEGs in one
+        raise ImageError(f"{name} is in {picture.format} format; {READ_ARE}.")
+
+
+def find_pictures(path: Path) -> tuple[list[Path], list[Path]]:
+    """Return the pictures in a folder, sorted by name, and its other files; any other path alone.
+
+    What cannot be opened counts as a picture, so that reading it reports the reason.
+
+    Raises:
+        ImageError: if there is no picture in the folder, or it cannot be listed.
+    """
+    if not _is_folder(path):
+        return [path], []
+    try:
+        files = sorted(file for file in path.iterdir() if not _is_folder(file))
+    except OSError as error:
+        raise ImageError(f"{path} cannot be opened: {error.strerror}.") from error
+    pictures: list[Path] = []
+    others: list[Path] = []
+    for file in files:
+        (pictures if _may_be_read(file) else others).append(file)
+    if not pictures:
+        raise ImageError(f"there is no picture in the folder {path.absolute()}; {READ_ARE}.")
+    return pictures, others
 
 
 def names_for(paths: Iterable[Path], suffix: str) -> Iterator[str]:
@@ -38,3 +129,65 @@ def names_for(paths: Iterable[Path], suffix: str) -> Iterator[str]:
             name = f"{stem}-{number}"
         taken.add(name)
         yield name + suffix
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # no permission
+        return False
+
+
+def _file(source: Any, name: str) -> BinaryIO:
+    """Return an open file, in memory if it is not given by its path."""
+    return _open(Path(source), name) if isinstance(source, (str, os.PathLike)) else _held(source, name)
+
+
+def _open(path: Path, name: str) -> BinaryIO:
+    """Open a file, unless it is a pipe or a device, which might never end."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            return path.open("rb")
+    except FileNotFoundError:
+        refuse_url(name, ImageError)
+        link = f"; it is a link to {path.readlink()}" if path.is_symlink() else ""
+        raise ImageError(f"there is no file {name}{link}.") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise ImageError(f"{name} cannot be opened: {getattr(error, 'strerror', error)}.") from None
+    if stat.S_ISDIR(mode):
+        raise ImageError(f"{name} is a folder, not a picture.")
+    raise ImageError(f"{name} is a pipe or a device; save the picture in a file first.")
+
+
+def _held(source: Any, name: str) -> BinaryIO:
+    """Return a file in memory with the bytes of a file, no more of them than may be read."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return io.BytesIO(source)
+    if not hasattr(source, "read"):
+        raise ImageError(
+            f"{name} is of type {type(source).__name__}; a picture is a path, the bytes of a file, an "
+            "open binary file, a PIL image, or pixels as an array or tensor."
+        )
+    if source.seekable():
+        source.seek(0)
+    return io.BytesIO(source.read(MAX_BYTES + 1))
+
+
+def _may_be_read(path: Path) -> bool:
+    """Return whether a file begins like a picture, or why it cannot be read is yet to be reported."""
+    try:
+        with _open(path, str(path)) as file:
+            return _format_of(file.read(_HEAD)) in FORMATS
+    except ImageError:
+        return True
+
+
+def _format_of(head: bytes) -> str | None:
+    """Return the name of the format that a file with these first bytes has, None if unknown."""
+    Image.init()
+    for name in FORMATS:
+        accepts = Image.OPEN[name][1]
+        if accepts is not None and accepts(head):
+            return name
+    return next((name for (at, first), name in _FOREIGN.items() if head.startswith(first, at)), None)
