@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from markupsafe import escape
 
-from lenetscope.table import ShowsRows, Table, column, text_table
+from lenetscope.table import ShowsRows, Table, column, percent, text_table
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,30 @@ def test_the_text_is_aligned() -> None:
         "fc                       -  3             7",
     ]
     assert str(Table([])) == "(no rows)"
+
+
+@pytest.mark.parametrize(
+    ("fraction", "digits", "certain", "text"),
+    [
+        (1.0, 2, True, "100.00 %"), (1.0, 1, False, ">99.9 %"), (0.0, 2, True, "0.00 %"),
+        (0.0, 1, False, "<0.1 %"), (1 - 2 / 60_000, 2, True, ">99.99 %"), (0.996, 0, True, ">99 %"),
+        (0.9994, 1, False, "99.9 %"), (1e-9, 0, True, "<1 %"), (0.12345, 2, False, "12.35 %"),
+    ],
+)  # fmt: skip
+def test_only_none_and_all_are_written_as_0_and_100_percent(
+    fraction: float, digits: int, certain: bool, text: str
+) -> None:
+    assert percent(fraction, digits, certain=certain) == text
+
+
+def test_a_column_of_probabilities_never_claims_certainty() -> None:
+    @dataclass(frozen=True)
+    class Chance:
+        p: float = column(".1p")
+        share: float = column(".1%")
+        change: float = column("+.1%")
+
+    assert str(Table([Chance(1.0, 1.0, -0.1)])).splitlines()[1] == ">99.9 %  100.0 %  -10.0 %"
 
 
 def test_the_text_is_plain_and_is_never_wrapped(monkeypatch) -> None:

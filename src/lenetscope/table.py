@@ -17,7 +17,8 @@ def column(form: str = "", heading: str | None = None) -> Any:
     """Declare a field of a row.
 
     Args:
-        form: format specification of its values, such as ``".2f"`` or ``",d"``.
+        form: format specification of its values, such as ``".2f"`` or ``",d"``; ``".2%"`` for a
+            fraction and ``".2p"`` for a probability, see `percent`.
         heading: of the column; by default the field's name.
     """
     return dataclasses.field(metadata={"form": form, "heading": heading})
@@ -131,4 +132,34 @@ def _text(value: Any, form: str) -> str:
         return "-"
     if isinstance(value, tuple):
         return "x".join(map(str, value))
+    if form.endswith(("%", "p")) and not form.startswith("+"):
+        return percent(value, int(form[1:-1]), certain=form.endswith("%"))
     return f"{100 * value:{form[:-1]}f} %" if form.endswith("%") else format(value, form)
+
+
+def percent(fraction: float, digits: int = 2, *, certain: bool = True) -> str:
+    """Write a fraction in percent; what is not quite none or all is never written as 0 or 100 %.
+
+    >>> percent(0.5), percent(0.99997), percent(1.0), percent(1.0, 1, certain=False)
+    ('50.00 %', '>99.99 %', '100.00 %', '>99.9 %')
+
+    Args:
+        fraction: from 0 to 1.
+        digits: behind the decimal point.
+        certain: whether it may be none or all, as of counted images; a probability is neither.
+    """
+    text, step = f"{100 * fraction:.{digits}f}", 10.0**-digits
+    for end, bound in ((0.0, f"<{step:.{digits}f}"), (1.0, f">{100 - step:.{digits}f}")):
+        if float(text) == 100 * end and not (certain and fraction == end):
+            return f"{bound} %"
+    return f"{text} %"
+
+
+def interval(bounds: tuple[float, float], digits: int = 2) -> str:
+    """Write the 95 % interval of a fraction.
+
+    >>> interval((0.987, 0.99995), 1)
+    '95 % interval 98.7 to >99.9 %'
+    """
+    low, high = (percent(bound, digits) for bound in bounds)
+    return f"95 % interval {low.removesuffix(' %')} to {high}"

@@ -36,7 +36,7 @@ def test_a_page_shows_mistakes_and_their_neighbours() -> None:
     figure = plot_mistakes(mistakes(5), images(80), CLASSES, train_pixels=images(9) + 9)
     texts = {text.get_text(): text for text in figure.texts}
     assert "mistakes 1 to 5 of 5" in texts
-    assert "no. 70:  cat (< 0.1 %) → dog (> 99.9 %)" in texts
+    assert "no. 70:  cat (<0.1 %) → dog (>99.9 %)" in texts
     assert "no. 71:  cat (25.0 %) → dog (70.0 %)" in texts
     assert texts["the label cat may be wrong"].get_color() == style.WRONG
     assert len(figure.axes) == 5 * 4

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from lenetscope.cli import app
 from lenetscope.errors import LenetscopeError
+from lenetscope.table import percent
 
 
 def predict(
@@ -47,7 +48,10 @@ def predict(
         label = max(p, key=p.__getitem__)
         results.append({"path": str(path), "label": label, "probability": p[label], "probabilities": p})
     longest = max((len(r["path"]) for r in results), default=0)
-    lines = [f"{r['path']:{longest}}  {r['label']}  {100 * r['probability']:.1f} %" for r in results]
+    lines = [
+        f"{r['path']:{longest}}  {r['label']}  {percent(r['probability'], 1, certain=False)}"
+        for r in results
+    ]
     if results or as_json:
         app.show(as_json, {"run": str(run), "predictions": results}, "\n".join(lines))
     if len(results) < len(images):

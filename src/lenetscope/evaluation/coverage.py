@@ -12,7 +12,7 @@ import numpy as np
 from lenetscope.errors import UsageError
 from lenetscope.evaluation.outputs import Array, Values, require_probabilities
 from lenetscope.evaluation.scores import wilson_interval
-from lenetscope.table import Table, column
+from lenetscope.table import Table, column, interval, percent
 
 FRACTIONS = (1.0, 0.99, 0.95, 0.9, 0.75, 0.5)
 """Coverages that are shown in a table."""
@@ -33,7 +33,7 @@ class Accepted:
     """
 
     coverage: float = column(".1%", "accepted")
-    threshold: float | None = column(".2%", "confidence at least")
+    threshold: float | None = column(".2p", "confidence at least")
     n: int = column(",d", "images")
     errors: int = column(",d")
     accuracy: float | None = column(".2%")
@@ -43,11 +43,17 @@ class Accepted:
     def __str__(self) -> str:
         if self.accuracy is None or self.threshold is None:
             return "no image accepted"
-        return (
-            f"{self.n:,} accepted ({100 * self.coverage:.1f} %{_interval(self.coverage_interval, 1)}), "
-            f"{self.errors} errors, accuracy {100 * self.accuracy:.2f} %"
-            f"{_interval(self.accuracy_interval, 2)}, confidence at least {100 * self.threshold:.2f} %"
-        )
+        parts = [
+            f"{self.n:,} accepted ({percent(self.coverage, 1)}",
+            f"{self.errors} errors, accuracy {percent(self.accuracy)}",
+            f"confidence at least {percent(self.threshold, certain=False)}",
+        ]
+        if self.coverage_interval is not None:
+            parts[0] += f", {interval(self.coverage_interval, 1)}"
+        if self.accuracy_interval is not None:
+            parts[1] += f", {interval(self.accuracy_interval)}"
+        parts[0] += ")"
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -182,9 +188,3 @@ def _last_reaching(wanted: float, accepted: Array, errors: Array) -> int | None:
     """Return the last place at which the accuracy is at least ``wanted``, or None."""
     reached = np.flatnonzero((accepted > 0) & (errors <= (1 - wanted) * accepted + 1e-9))
     return int(reached[-1]) if len(reached) else None
-
-
-def _interval(bounds: tuple[float, float] | None, digits: int) -> str:
-    if bounds is None:
-        return ""
-    return f", 95 % interval {100 * bounds[0]:.{digits}f} to {100 * bounds[1]:.{digits}f} %"

@@ -32,8 +32,8 @@ class LabelIssue:
     index: int = column("d", "image")
     label: int = column("d")
     suggested: int = column("d")
-    self_confidence: float = column(".2%", "p(label)")
-    probability: float = column(".2%", "p(suggested)")
+    self_confidence: float = column(".2p", "p(label)")
+    probability: float = column(".2p", "p(suggested)")
     margin: float = column(".3f")
 
 

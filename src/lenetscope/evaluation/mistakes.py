@@ -55,8 +55,8 @@ class Mistake:
     index: int = column("d", "image")
     true: int = column("d")
     predicted: int = column("d")
-    probability_true: float = column(".2%", "p(true)")
-    probability_predicted: float = column(".2%", "p(predicted)")
+    probability_true: float = column(".2p", "p(true)")
+    probability_predicted: float = column(".2p", "p(predicted)")
     loss: float = column(".2f")
     nearest: Nearest | None = column()  # noqa: RUF009
     nearest_true: int | None = column("d", "as true")

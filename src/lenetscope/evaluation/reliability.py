@@ -14,7 +14,7 @@ import numpy as np
 from lenetscope.errors import UsageError
 from lenetscope.evaluation.outputs import Array, Values, require_probabilities
 from lenetscope.evaluation.scores import wilson_interval
-from lenetscope.table import Table, column, html_table
+from lenetscope.table import Table, column, html_table, percent
 
 DRAWS = 500
 """How often labels are drawn to find what chance alone does to the ECE."""
@@ -37,7 +37,7 @@ class Bin:
     low: float = column(".1%", "above")
     high: float = column(".1%", "up to")
     n: int = column(",d", "images")
-    confidence: float | None = column(".2%")
+    confidence: float | None = column(".2p")
     accuracy: float | None = column(".2%")
     accuracy_low: float | None = column(".2%", "at least")
     accuracy_high: float | None = column(".2%", "at most")
@@ -83,11 +83,11 @@ class Reliability:
         """Return all figures, as they are written, by name."""
         return {
             "images": f"{self.n:,}",
-            "accuracy": f"{100 * self.accuracy:.2f} %",
-            "mean confidence": f"{100 * self.confidence:.2f} %",
-            "ECE": f"{100 * self.ece:.2f} %",
-            "ECE by chance alone, up to": f"{100 * self.ece_chance:.2f} %",
-            "MCE": f"{100 * self.mce:.1f} %",
+            "accuracy": percent(self.accuracy),
+            "mean confidence": percent(self.confidence, certain=False),
+            "ECE": percent(self.ece),
+            "ECE by chance alone, up to": percent(self.ece_chance),
+            "MCE": percent(self.mce, 1),
             "Brier score": f"{self.brier:.4f}",
             "negative log-likelihood": f"{self.nll:.4f} nats",
         }

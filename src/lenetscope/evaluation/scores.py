@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lenetscope.errors import DataError
 from lenetscope.evaluation.tally import Tally
-from lenetscope.table import Table, column, html_table
+from lenetscope.table import Table, column, html_table, interval, percent
 
 Z_95 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
@@ -130,12 +130,8 @@ class Scores:
         return Table(Confused(self.classes[i], self.classes[j], int(off[i, j])) for i, j in cells)
 
     def _repr_html_(self) -> str:
-        low, high = self.accuracy_interval
-        accuracy = (
-            "accuracy",
-            f"{100 * self.accuracy:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)",
-        )
-        figures = [accuracy, ("errors", f"{self.errors:,}"), ("loss", f"{self.loss:.4f}")]
+        accuracy = f"{percent(self.accuracy)} ({interval(self.accuracy_interval)})"
+        figures = [("accuracy", accuracy), ("errors", f"{self.errors:,}"), ("loss", f"{self.loss:.4f}")]
         total = html_table([f"{self.n:,} images", ""], figures, [False, True])
         return total + self.per_class()._repr_html_()
 

@@ -8,6 +8,7 @@ import base64
 import functools
 import io
 import re
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from markupsafe import Markup
 
 from lenetscope.plots import style
 from lenetscope.plots.style import Array
+from lenetscope.table import interval, percent
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -160,8 +162,9 @@ def heat_map(values: Array, *, signed: bool, bound: float | None = None) -> Arra
 def render(template: str, **values: Any) -> Markup:
     """Fill a Jinja template; what is not `Markup` is escaped, and unknown names are errors.
 
-    Templates have filters for numbers: ``percent(digits)`` of a fraction, ``number`` with thousands
-    separators, ``signed`` with two decimals; and `inline`, `picture` and `scrolling` for what is drawn.
+    Templates have filters for numbers: ``percent(digits)`` of a fraction, ``probability(digits)``,
+    ``interval`` of two fractions, ``number`` with thousands separators, ``signed`` with two decimals;
+    and `inline`, `picture` and `scrolling` for what is drawn.
 
     >>> render("{{ n | number }} of <{{ name }}>: {{ p | percent(1) }}", n=1234, name="a&b", p=0.5)
     Markup('1,234 of <a&amp;b>: 50.0 %')
@@ -175,9 +178,8 @@ def environment() -> "Environment":
     from jinja2 import Environment, StrictUndefined
 
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters["percent"] = lambda fraction, digits=2: (
-        "–" if fraction is None else f"{100 * fraction:.{digits}f} %"
-    )
+    made.filters |= {"percent": percent, "probability": partial(percent, certain=False)}
+    made.filters["interval"] = interval
     made.filters["number"] = lambda value: f"{value:,}"
     made.filters |= {"inline": inline, "scrolling": scrolling, "picture": picture}
     made.filters["signed"] = lambda value: f"{value:+.2f}".replace("-", "−")

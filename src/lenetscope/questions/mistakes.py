@@ -13,6 +13,7 @@ from lenetscope.evaluation.mistakes import Mistake
 from lenetscope.plots import html, style, tiles
 from lenetscope.questions import Part, Question, numbered
 from lenetscope.questions.attribution import HEIGHT, attribute, pictures_of_maps
+from lenetscope.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +37,8 @@ PAGE = """
 predicted <strong>{{ names[row.predicted] }}</strong></p>
 <ul class="probabilities">
 {% for k, p in [(row.predicted, row.probability_predicted), (row.true, row.probability_true)] %}
-<li><span>{{ names[k] }}</span> <i style="--p: {{ p | round(4) }}"></i> <b>{{ percent(p) }}</b></li>
+<li><span>{{ names[k] }}</span> <i style="--p: {{ p | round(4) }}"></i>
+<b>{{ p | probability(1) }}</b></li>
 {% endfor %}</ul>
 {% if near %}<p class="fine">most similar in training:</p><div class="near">
 {% for image, k in near %}
@@ -115,7 +117,8 @@ def plot_mistakes(
         for number, row in enumerate(shown):
             x, y = 0.08 + number % COLUMNS * COLUMN, HEAD + number // COLUMNS * ROW
             true, predicted = classes[row.true], classes[row.predicted]
-            chances = [_percent(p) for p in (row.probability_true, row.probability_predicted)]
+            both = row.probability_true, row.probability_predicted
+            chances = [percent(p, 1, certain=False) for p in both]
             text = f"no. {row.index}:  {true} ({chances[0]}) → {predicted} ({chances[1]})"
             write(x, y + 0.12, text, fontsize=9)
             if row.label_may_be_wrong:
@@ -134,17 +137,6 @@ def plot_mistakes(
                 weight = "bold" if label == row.true else "normal"
                 ax.set_xlabel(classes[label], fontsize=9, labelpad=2, color=colour, fontweight=weight)
     return figure
-
-
-def _percent(probability: float) -> str:
-    """Write a probability so that neither 0 nor 100 % is claimed.
-
-    >>> _percent(0.99997), _percent(0.0002), _percent(0.4567)
-    ('> 99.9 %', '< 0.1 %', '45.7 %')
-    """
-    if probability < 0.0005:
-        return "< 0.1 %"
-    return "> 99.9 %" if probability >= 0.9995 else f"{100 * probability:.1f} %"
 
 
 def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tuple[str, Figure]]":
@@ -179,7 +171,6 @@ def _part(inspection: "Inspection") -> Part:
         doubtful=sum(row.label_may_be_wrong for row in found),
         total=len(inspection.labels),
         open=OPEN,
-        percent=_percent,
     )
 
 
