@@ -19,7 +19,7 @@ from benchmarks import machine
 from lenetscope import Architecture
 from lenetscope.data.dataset import LabelledImages
 from lenetscope.data.loader import BatchLoader
-from lenetscope.data.sources.mnist import unpack_mnist
+from lenetscope.data.sources.mnist import mnist_folder
 from lenetscope.files import write_json, write_text
 from lenetscope.models.lenet import LeNet
 
@@ -115,7 +115,7 @@ def _loader(arch: Architecture, variant: str, images: int) -> Any:
     transform = v2.Compose(
         [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize((0.5,), (0.5,))]
     )
-    some = Subset(MNIST(unpack_mnist(), transform=transform), range(images))
+    some = Subset(MNIST(mnist_folder().parents[1], transform=transform), range(images))
     return DataLoader(some, batch_size=64, shuffle=True)
 
 

@@ -44,8 +44,9 @@ _UNPACK = """
 import json, sys
 from pathlib import Path
 import torch
-from lenetscope.data.sources.mnist import unpack_mnist
-print(json.dumps({"data": str(unpack_mnist().resolve()), "torch_threads": torch.get_num_threads()}))
+from lenetscope.data.sources.mnist import mnist_folder
+data = str(mnist_folder().parents[1].resolve())
+print(json.dumps({"data": data, "torch_threads": torch.get_num_threads()}))
 """
 
 

@@ -18,7 +18,7 @@ LONG = "an eastern long-legged something of the second kind"
 
 
 @DATASETS.register("strange")
-def strange(_folder: Path | None) -> RawDataset:
+def strange(_folder: Path | None, _download: bool) -> RawDataset:
     """26 classes of colour images that are not square, with names that could break a page."""
 
     def part(count: int, seed: int) -> LabelledImages:
@@ -30,7 +30,7 @@ def strange(_folder: Path | None) -> RawDataset:
         return LabelledImages(images.to(torch.uint8), labels)
 
     names = (HOSTILE, LONG, *(f"class {k}" for k in range(24)))
-    return RawDataset(part(260, 1), part(104, 2), names, {"strange": "0" * 32})
+    return RawDataset(part(260, 1), part(104, 2), names, {"strange": "0" * 32}, "strange", None)
 
 
 @MODELS.register("branched")

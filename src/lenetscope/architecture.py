@@ -104,10 +104,15 @@ class Architecture:
 
     @classmethod
     def from_recipe(
-        cls, recipe: str | Path | Recipe, *, data_dir: Path | None = None, **overrides: Any
+        cls,
+        recipe: str | Path | Recipe,
+        *,
+        data_dir: Path | None = None,
+        download: bool = False,
+        **overrides: Any,
     ) -> Self:
         """Build what a recipe (its name, TOML file or value) says, with some fields replaced."""
-        return building.from_recipe(cls, Recipe.load(recipe, **overrides), data_dir)
+        return building.from_recipe(cls, Recipe.load(recipe, **overrides), data_dir, download)
 
     @classmethod
     def from_run(cls, run: str | Path | Run, *, device: str | None = None) -> Self:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound="Architecture")
 
 
-def from_recipe(cls: type[A], recipe: Recipe, data_dir: Path | None) -> A:
-    """Build all that a recipe names: data, network, loss, optimizer and schedule."""
-    splits = load(recipe, data_dir)
+def from_recipe(cls: type[A], recipe: Recipe, data_dir: Path | None, download: bool = False) -> A:
+    """Build all that a recipe names: data, network, loss, optimizer and schedule; see `splits.load`."""
+    splits = load(recipe, data_dir, download)
     arch = _build(cls, recipe, splits.train.images.shape[1:], splits.classes)
     _use(arch, recipe, splits)
     arch.scheduler = SCHEDULES.get(recipe.schedule)(arch.optimizer, recipe, len(arch.train_loader))

@@ -1,6 +1,11 @@
 """IDX files: any bytes are read as they were written, or refused in one line."""
 
+import gzip
+import os
 import struct
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from conftest import write_idx
+from conftest import obey_permissions, write_bars, write_idx
 from lenetscope.data.sources.idx import IMAGES, LABELS, read_idx_folder, read_images, read_labels
-from lenetscope.errors import DataError
+from lenetscope.errors import DataError, UsageError
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -72,6 +77,10 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path: Path, content: byte
         ),
         (struct.pack(">4I", IMAGES, 2, 2, 2) + bytes(9), "is too long"),
         (struct.pack(">4I", IMAGES, 0, 28, 28), "is empty"),
+        (struct.pack(">4I", IMAGES, 2**32 - 1, 28, 28), "says 3367254359296 bytes, it has 16"),
+        (struct.pack(">2I", 0x0C01, 3) + bytes(12), "it holds 1-dimensional int32 numbers"),
+        (struct.pack(">5I", 0x0804, 1, 1, 1, 1) + bytes(1), "it holds 4-dimensional uint8 numbers"),
+        (gzip.compress(bytes(99)), "it is compressed; unpack it"),
     ],
 )
 def test_the_message_says_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
@@ -86,6 +95,7 @@ def test_a_folder_of_four_files(idx_folder: Path) -> None:
     assert raw.test.labels.shape == (23,)
     assert raw.classes == ("0", "1", "2")
     assert len(raw.checksums) == 4
+    assert (raw.name, raw.where) == (idx_folder.name, idx_folder)
 
 
 @pytest.fixture
@@ -124,7 +134,49 @@ def test_one_class_is_too_few(folder: Path) -> None:
 
 def test_a_missing_file_and_a_missing_folder(folder: Path) -> None:
     (folder / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(DataError, match="train-labels-idx1-ubyte: No such file"):
+    with pytest.raises(DataError, match="but not train-labels-idx1-ubyte"):
         read_idx_folder(folder)
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        read_idx_folder(folder / "nowhere")
     with pytest.raises(DataError, match="give --data-dir"):
         read_idx_folder(None)
+    with pytest.raises(UsageError, match="--download is for --dataset mnist"):
+        read_idx_folder(folder, download=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [(Path.mkdir, "Is a directory"), (os.mkfifo, "it is a device, not a file")],
+)
+def test_what_is_not_a_file(folder: Path, make: Callable[[Path], None], message: str) -> None:
+    path = folder / "t10k-labels-idx1-ubyte"
+    path.unlink()
+    make(path)
+    with pytest.raises(DataError, match=f"cannot read {path}: {message}"):
+        read_idx_folder(folder)
+
+
+@pytest.mark.slow
+def test_files_and_folders_without_permission(folder: Path) -> None:
+    code = (
+        "import pathlib, sys; from lenetscope.data.sources import DATASETS\n"
+        "for name in 'idx', 'mnist':\n"
+        "    try: DATASETS.get(name)(pathlib.Path(sys.argv[1]), False)\n"
+        "    except ValueError as error: print(error)"
+    )
+    path = folder / "train-labels-idx1-ubyte"
+    for what, mode, message in ((path, 0, f"cannot read {path}"), (folder, 0o600, f"folder {folder}")):
+        what.chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(folder)],
+            capture_output=True, text=True, check=True, preexec_fn=obey_permissions,
+        )  # fmt: skip
+        what.chmod(0o700)
+        assert [message in line for line in done.stdout.splitlines()] == [True, True]
+        assert done.stdout.count("Permission denied") == 2
+
+
+def test_a_folder_as_torchvision_lays_it_out_names_the_data(tmp_path: Path) -> None:
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    assert read_idx_folder(write_bars(raw, 6, 6)).name == "FashionMNIST"

@@ -13,7 +13,7 @@ from lenetscope.data.dataset import LabelledImages, Rows
 from lenetscope.data.loader import BatchLoader
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.sources import idx
-from lenetscope.data.sources.mnist import unpack_mnist
+from lenetscope.data.sources.mnist import mnist_folder
 from lenetscope.data.splits import load
 from lenetscope.errors import RecipeError, UsageError
 
@@ -22,7 +22,7 @@ def test_a_batch_is_preprocessed_value_for_value_as_image_by_image() -> None:
     reference = v2.Compose(
         [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize((0.5,), (0.5,))]
     )
-    per_image = MNIST(unpack_mnist(), train=False, download=False, transform=reference)
+    per_image = MNIST(mnist_folder().parents[1], train=False, download=False, transform=reference)
     loader = BatchLoader(load(Recipe.load("reference")).test, 1000, Preprocess((0.5,), (0.5,)))
     row = 0
     for images, labels in loader:

@@ -12,13 +12,15 @@ import pytest
 import torch
 from torchvision.datasets import MNIST
 
-from lenetscope.data.sources.mnist import CHECKSUMS, default_data_dir, read_mnist, unpack_mnist
+from conftest import write_bars
+from lenetscope.data.sources import DATASETS
+from lenetscope.data.sources.mnist import CHECKSUMS, default_data_dir, mnist_folder, read_mnist
 from lenetscope.errors import DataError, StorageError
 
 
 def test_torchvision_finds_the_whole_of_mnist_without_network(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("went to the network"))
-    assert unpack_mnist(tmp_path) == tmp_path
+    assert mnist_folder(tmp_path, download=True) == tmp_path / "MNIST" / "raw"
     train, test = (MNIST(tmp_path, train=train, download=False) for train in (True, False))
     assert (len(train), len(test)) == (60_000, 10_000)
     for name, expected in CHECKSUMS.items():
@@ -37,6 +39,7 @@ def test_reading_gives_tensors_of_the_known_counts() -> None:
     assert torch.bincount(raw.train.labels).tolist() == counts
     assert torch.bincount(raw.test.labels)[:3].tolist() == [980, 1135, 1032]
     assert raw.classes == tuple("0123456789")
+    assert (raw.name, raw.where) == ("mnist", default_data_dir() / "MNIST" / "raw")
 
 
 def test_the_folder_is_chosen_by_argument_variable_or_cache(tmp_path: Path, monkeypatch) -> None:
@@ -50,7 +53,7 @@ def test_the_folder_is_chosen_by_argument_variable_or_cache(tmp_path: Path, monk
 
 @pytest.fixture
 def unpacked(tmp_path: Path) -> Path:
-    shutil.copytree(unpack_mnist() / "MNIST", tmp_path / "MNIST")
+    shutil.copytree(mnist_folder(), tmp_path / "MNIST" / "raw")
     return tmp_path
 
 
@@ -60,23 +63,27 @@ def test_a_corrupt_file_is_named(unpacked: Path, damage: str) -> None:
     content = path.read_bytes()
     changed = {"cut": content[:-1], "flip": content[:-1] + bytes([content[-1] ^ 1]), "empty": b""}
     path.write_bytes(changed[damage])
-    with pytest.raises(DataError, match=f"{path} is corrupt.*Delete it"):
-        unpack_mnist(unpacked)
+    for download in (True, False):
+        with pytest.raises(DataError, match=f"{path} is corrupt.*Delete it and add --download"):
+            mnist_folder(unpacked, download)
     path.unlink()
-    unpack_mnist(unpacked)
+    with pytest.raises(DataError, match=f"but not {path.name}.*--download"):
+        mnist_folder(unpacked)
+    assert not path.exists()
+    mnist_folder(unpacked, download=True)
     assert path.read_bytes() == content
 
 
 @pytest.mark.slow
 def test_two_processes_at_once(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from lenetscope.data.sources.mnist import unpack_mnist\n"
-        "unpack_mnist(pathlib.Path(sys.argv[1]))"
+        "import sys, pathlib; from lenetscope.data.sources.mnist import mnist_folder\n"
+        "mnist_folder(pathlib.Path(sys.argv[1]), download=True)"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
     assert [p.wait() for p in processes] == [0, 0]
     assert sorted(p.name for p in (tmp_path / "MNIST" / "raw").iterdir()) == sorted(CHECKSUMS)
-    unpack_mnist(tmp_path)
+    mnist_folder(tmp_path)
 
 
 def test_a_full_disk_is_reported_with_what_to_do(tmp_path: Path, monkeypatch) -> None:
@@ -84,8 +91,8 @@ def test_a_full_disk_is_reported_with_what_to_do(tmp_path: Path, monkeypatch) ->
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="No space left on device. MNIST takes 55 MB.*--data-dir"):
-        unpack_mnist(tmp_path)
+    with pytest.raises(StorageError, match="No space left on device. MNIST takes 55 MB"):
+        mnist_folder(tmp_path, download=True)
     assert not any((tmp_path / "MNIST" / "raw").iterdir())
 
 
@@ -96,16 +103,77 @@ def test_a_damaged_package_is_reported(tmp_path: Path, monkeypatch) -> None:
     packed.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
     monkeypatch.setattr(resources, "files", lambda _package: tmp_path)
     with pytest.raises(DataError, match="the package is damaged .*reinstall it"):
-        unpack_mnist(tmp_path / "data")
+        mnist_folder(tmp_path / "data", download=True)
     assert not (tmp_path / "data").exists()
 
 
 def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write .*LENETSCOPE_DATA_DIR"):
-        unpack_mnist(tmp_path / "file")
+        mnist_folder(tmp_path / "file", download=True)
 
 
 def test_a_read_only_folder_with_the_data_is_enough(unpacked: Path, monkeypatch) -> None:
     monkeypatch.setattr("lenetscope.data.sources.mnist.write_bytes", lambda *_: pytest.fail("wrote"))
-    assert unpack_mnist(unpacked) == unpacked
+    raw = unpacked / "MNIST" / "raw"
+    assert mnist_folder(unpacked) == raw
+    assert mnist_folder(raw) == raw
+
+
+FOREIGN = {
+    "nothing": (lambda folder: folder.rmdir(), "does not exist.*--data-dir.*--download"),
+    "an empty folder": (lambda folder: None, "is empty"),
+    "a file": (lambda folder: (folder.rmdir(), folder.touch()), "is a file, not a folder"),
+    "other IDX files": (lambda folder: write_bars(folder, 6, 6), "are not MNIST's: use --dataset idx"),
+    "other IDX files, as torchvision": (
+        lambda folder: write_bars(made(folder / "FashionMNIST" / "raw"), 6, 6),
+        r"FashionMNIST/raw: use --dataset idx --data-dir .*FashionMNIST/raw\.",
+    ),
+    "other IDX files in MNIST's place": (
+        lambda folder: write_bars(made(folder / "MNIST" / "raw"), 6, 6),
+        "MNIST/raw are not MNIST's: use --dataset idx --data-dir .*MNIST/raw",
+    ),
+    "compressed files": (
+        lambda folder: [(folder / f"{name}.gz").touch() for name in CHECKSUMS],
+        r"are compressed: unpack them with gunzip .*/\*\.gz",
+    ),
+    "class folders": (
+        lambda folder: [made(folder / name) for name in ("cat", "dog", "eel", "fox", "gnu")],
+        "holds cat/, dog/, eel/ and 2 more, but not train-images.*folders of pictures",
+    ),
+    "a table": (lambda folder: (folder / "train.csv").touch(), "holds train.csv, but not.*CSV"),
+    "a name that is too long": (lambda folder: None, "File name too long"),
+    "a name with a NUL": (lambda folder: None, "does not exist"),
+}
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path, what: str) -> None:
+    fill, message = FOREIGN[what]
+    folder = made(tmp_path / "data")
+    fill(folder)
+    folder /= {"a name that is too long": "x" * 300, "a name with a NUL": "a\0b"}.get(what, "")
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("mnist", "mnist-and-others"):
+        with pytest.raises(DataError, match=message) as error:
+            DATASETS.get(name)(folder, False)
+        assert "\n" not in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_folder_that_the_user_set_for_data_is_filled(tmp_path: Path, monkeypatch) -> None:
+    write_bars(tmp_path, 6, 6)
+    monkeypatch.setenv("LENETSCOPE_DATA_DIR", str(tmp_path))
+    assert read_mnist().where == mnist_folder(tmp_path) == tmp_path / "MNIST" / "raw"
+
+
+def test_without_a_home_a_folder_must_be_named(monkeypatch) -> None:
+    monkeypatch.setattr("lenetscope.data.sources.mnist.default_data_dir", lambda: Path("~/.cache"))
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(DataError, match="home directory.*LENETSCOPE_DATA_DIR"):
+        mnist_folder()

@@ -18,7 +18,7 @@ NEEDS_A_FOLDER = ("idx",)
     ],
 )
 def test_images_labels_and_classes_agree(name: str, idx_folder: Path) -> None:
-    raw = DATASETS.get(name)(idx_folder if name in NEEDS_A_FOLDER else None)
+    raw = DATASETS.get(name)(idx_folder if name in NEEDS_A_FOLDER else None, False)
     for images, labels in (raw.train, raw.test):
         assert images.dtype == torch.uint8
         assert labels.dtype == torch.int64
@@ -28,4 +28,6 @@ def test_images_labels_and_classes_agree(name: str, idx_folder: Path) -> None:
     assert raw.train.images.shape[1:] == raw.test.images.shape[1:]
     assert set(raw.train.labels.tolist()) == set(range(len(raw.classes)))
     assert len(set(raw.classes)) == len(raw.classes)
+    assert raw.name == (idx_folder.name if name in NEEDS_A_FOLDER else name)
+    assert all((raw.where / file).is_file() for file in raw.checksums)
     assert all(len(checksum) == 32 for checksum in raw.checksums.values())

@@ -1,7 +1,9 @@
 """What a data set consists of: training and test images with their labels, as read from its files."""
 
+import errno
 import hashlib
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,12 +45,33 @@ class LabelledImages(NamedTuple):
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A data set as read: training and test images, names of the classes, MD5 of each file."""
+    """A data set as read.
+
+    Attributes:
+        train, test: images and labels.
+        classes: their names.
+        checksums: MD5 of each file, by its name.
+        name: of the data, for titles.
+        where: the folder of the files; None if they were not read from one.
+    """
 
     train: LabelledImages
     test: LabelledImages
     classes: tuple[str, ...]
     checksums: dict[str, str]
+    name: str
+    where: Path | None
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file to read its bytes; a pipe, which may never end, is refused.
+
+    Raises:
+        OSError: if it is missing, cannot be read or is a device.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a device, not a file")
+    return path.open("rb")
 
 
 def md5(path: Path) -> str:
@@ -58,7 +81,7 @@ def md5(path: Path) -> str:
         DataError: if the file is missing or cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.") from error

@@ -12,7 +12,7 @@ from torch import Tensor
 from lenetscope.data.dataset import LabelledImages, RawDataset, Rows
 from lenetscope.data.sources import DATASETS
 from lenetscope.data.sources.idx import MAP_ABOVE
-from lenetscope.errors import RecipeError
+from lenetscope.errors import RecipeError, UsageError
 from lenetscope.recipe import Recipe
 
 
@@ -22,21 +22,42 @@ class Splits(RawDataset):
 
     valid: LabelledImages
 
+    def describe(self) -> str:
+        """Return in one line what the data is: name, folder, numbers of images, size, classes."""
+        held_out = f", {len(self.valid.labels):,} validation" if self.valid is not self.test else ""
+        channels, height, width = self.train.images.shape[1:]
+        count, names = len(self.classes), ", ".join(self.classes)
+        if count > 5:
+            names = f"{self.classes[0]}, {self.classes[1]}, … {self.classes[-1]}"
+        where = f" ({self.where})" if self.where else ""
+        return (
+            f"{self.name}{where}: {len(self.train.labels):,} training{held_out} and"
+            f" {len(self.test.labels):,} test images of {height}x{width}"
+            f"{f' in {channels} channels' if channels > 1 else ''}, {count} classes: {names}"
+        )
 
-def load(recipe: Recipe, data_dir: Path | None = None) -> Splits:
+
+def load(recipe: Recipe, data_dir: str | Path | None = None, download: bool = False) -> Splits:
     """Read the recipe's data set and split it; the recipe's seed determines what is held out.
 
     Args:
         recipe: names the data set and the number of training images to hold out.
-        data_dir: folder of the data; by default the user's cache, see `sources.mnist`.
+        data_dir: folder of the data, which is only read; by default the user's cache, see
+            `sources.mnist`.
+        download: add the data set's files to ``data_dir`` if they are missing.
 
     Raises:
-        UsageError: if the data set is unknown.
+        UsageError: if the data set is unknown, or is not read from a folder and one is given.
         RecipeError: if it has no more images than the holdout, or other channels than the recipe.
         DataError: if a file is missing or corrupt.
         StorageError: if MNIST cannot be unpacked.
     """
-    raw = DATASETS.get(recipe.dataset)(data_dir)
+    data_dir = None if data_dir is None else Path(data_dir)
+    raw = DATASETS.get(recipe.dataset)(data_dir, download)
+    if data_dir and not raw.where:
+        raise UsageError(
+            f"the dataset '{recipe.dataset}' is not read from a folder: give no --data-dir."
+        )
     channels, total, held_out = raw.train.images.shape[1], len(raw.train.labels), recipe.holdout
     if len(recipe.mean) != channels:
         raise RecipeError(
@@ -52,7 +73,7 @@ def load(recipe: Recipe, data_dir: Path | None = None) -> Splits:
         order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
         train = _take(raw.train, order[held_out:].sort().values)
         valid = _take(raw.train, order[:held_out].sort().values)
-    return Splits(train, raw.test, raw.classes, raw.checksums, valid)
+    return Splits(**vars(raw) | {"train": train, "valid": valid})
 
 
 def _take(data: LabelledImages, index: Tensor) -> LabelledImages:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lenetscope.architecture import Architecture
 
 
-def environment(arch: "Architecture", data_dir: Path | None) -> dict[str, Any]:
+def environment(arch: "Architecture", data_dir: str | Path | None) -> dict[str, Any]:
     """Return what a recipe is about to be trained with.
 
     Args:
@@ -32,7 +32,7 @@ def environment(arch: "Architecture", data_dir: Path | None) -> dict[str, Any]:
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "threads": threads_for(arch.recipe.threads),
-        "data_dir": str(data_dir.resolve()) if data_dir else None,
+        "data_dir": str(Path(data_dir).resolve()) if data_dir else None,
         "data": arch.splits.checksums,
         "device": str(arch.device),
         "precision": arch.precision,

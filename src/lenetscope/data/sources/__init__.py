@@ -1,6 +1,7 @@
 """Data sets that a recipe can name: one per file, under the file's name.
 
-A data set is a function from its folder, or None for its default folder, to a `RawDataset`.
+A data set is a function that returns a `RawDataset`. It is given the folder to read, None for the data
+set's own, and whether missing files may be added to that folder.
 """
 
 from collections.abc import Callable
@@ -12,5 +13,5 @@ from lenetscope.registry import Registry
 if TYPE_CHECKING:  # late, so that names can be listed without torch
     from lenetscope.data.dataset import RawDataset
 
-DATASETS: "Registry[Callable[[Path | None], RawDataset]]" = Registry("dataset", __name__)
+DATASETS: "Registry[Callable[[Path | None, bool], RawDataset]]" = Registry("dataset", __name__)
 DATASETS.defer("mnist-and-others", "lenetscope.reading.training.mnist_and_others")

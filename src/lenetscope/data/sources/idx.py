@@ -7,15 +7,17 @@ Format: http://yann.lecun.com/exdb/mnist/.
 """
 
 import math
+import os
 import struct
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from lenetscope.data.dataset import LabelledImages, RawDataset, md5
+from lenetscope.data.contents import PARTS, contents, idx_files
+from lenetscope.data.dataset import LabelledImages, RawDataset, md5, open_file
 from lenetscope.data.sources import DATASETS
-from lenetscope.errors import DataError
+from lenetscope.errors import DataError, UsageError
 
 IMAGES, LABELS = 0x00000803, 0x00000801
 """Magic numbers: unsigned bytes (08) in three dimensions and in one."""
@@ -24,19 +26,26 @@ MAP_ABOVE = 1 << 30
 """Bytes above which a file is mapped: 1.4 million images of 28x28."""
 
 _KINDS = {IMAGES: "images", LABELS: "labels"}
+_TYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
 
 
 @DATASETS.register("idx")
-def read_idx_folder(folder: Path | None) -> RawDataset:
+def read_idx_folder(folder: Path | None, download: bool = False) -> RawDataset:
     """Read the four files of a folder; the largest training label determines the number of classes.
 
     Raises:
+        UsageError: if files are to be added: they are the user's own.
         DataError: if a file is missing or corrupt, images and labels differ in number, images
             differ in size, there is one class, or a test label does not occur in training.
     """
+    if download:
+        raise UsageError("--download is for --dataset mnist; the files of --dataset idx are your own.")
     if folder is None:
         raise DataError("the dataset 'idx' needs the folder of its four files: give --data-dir.")
-    train, test = (read_pair(folder, part) for part in ("train", "t10k"))
+    files = [file for part in PARTS for file in idx_files(folder, part)]
+    if not all(os.path.exists(file) for file in files):  # noqa: PTH110  # without permission, False
+        raise DataError(contents(folder))
+    train, test = (read_pair(folder, part) for part in PARTS)
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = [f"{t.shape[2]}x{t.shape[3]}" for t in (train.images, test.images)]
         raise DataError(f"training images are {sizes[0]} and test images {sizes[1]} in {folder}.")
@@ -47,8 +56,10 @@ def read_idx_folder(folder: Path | None) -> RawDataset:
         )
     if not largest:
         raise DataError(f"all training labels in {folder} are 0; at least two classes are needed.")
-    checksums = {path.name: md5(path) for part in ("train", "t10k") for path in _files(folder, part)}
-    return RawDataset(train, test, tuple(map(str, range(largest + 1))), checksums)
+    place = folder.resolve()
+    name = place.parent.name if place.name == "raw" else place.name  # torchvision: FashionMNIST/raw
+    classes = tuple(map(str, range(largest + 1)))
+    return RawDataset(train, test, classes, {p.name: md5(p) for p in files}, name or "idx", place)
 
 
 def read_pair(folder: Path, part: str) -> LabelledImages:
@@ -57,15 +68,11 @@ def read_pair(folder: Path, part: str) -> LabelledImages:
     Raises:
         DataError: if a file is missing or corrupt, or they differ in number.
     """
-    image_file, label_file = _files(folder, part)
+    image_file, label_file = idx_files(folder, part)
     images, labels = read_images(image_file), read_labels(label_file)
     if len(images) != len(labels):
         raise DataError(f"{folder} has {len(images)} {part} images but {len(labels)} labels.")
     return LabelledImages(images, labels)
-
-
-def _files(folder: Path, part: str) -> tuple[Path, Path]:
-    return folder / f"{part}-images-idx3-ubyte", folder / f"{part}-labels-idx1-ubyte"
 
 
 def read_images(path: Path) -> Tensor:
@@ -90,16 +97,31 @@ def _read(path: Path, magic: int) -> Tensor:
     dimensions = magic & 0xFF
     start = 4 * (1 + dimensions)  # the header's length
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            header = file.read(start)
+        with open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            shape = _shape_of(path, magic, size, file.read(start))
+            if size > MAP_ABOVE:
+                # a private mapping: changes in memory are never written to the file
+                content = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)[start:]
+            else:
+                content = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
+            return content.reshape(shape)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.") from error
+
+
+def _shape_of(path: Path, magic: int, size: int, header: bytes) -> list[int]:
+    """Return the shape that the header of an IDX file states, if it agrees with the file's size."""
+    start = 4 * (1 + (magic & 0xFF))
     if len(header) < start:
         raise DataError(f"{path} is truncated: {size} bytes are too few for an IDX header.")
-    found, *shape = struct.unpack(f">{1 + dimensions}I", header)
+    found, *shape = struct.unpack(f">{len(header) // 4}I", header)
     if found != magic:
         hint = f" (it holds {_KINDS[found]})" if found in _KINDS else ""
+        if not hint and found >> 8 in _TYPES:
+            hint = f" (it holds {found & 0xFF}-dimensional {_TYPES[found >> 8]} numbers)"
+        elif found >> 16 == 0x1F8B:
+            hint = f" (it is compressed; unpack it: mv {path} {path}.gz; gunzip {path}.gz)"
         raise DataError(
             f"{path} is not an IDX file of {_KINDS[magic]}{hint}: it starts with 0x{found:08x}, "
             f"not 0x{magic:08x}."
@@ -109,9 +131,4 @@ def _read(path: Path, magic: int) -> Tensor:
     if size != (expected := start + math.prod(shape)):
         state = "truncated" if size < expected else "too long"
         raise DataError(f"{path} is {state}: its header says {expected} bytes, it has {size}.")
-    if size > MAP_ABOVE:
-        # a private mapping: changes in memory are never written to the file
-        content = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
-    else:
-        content = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-    return content[start:].reshape(shape)
+    return shape

@@ -1,8 +1,8 @@
 """The whole of MNIST: 60,000 training and 10,000 test images, from files that ship with the package.
 
-The package holds the four files compressed. The first use unpacks them into ``<data dir>/MNIST/raw``,
-where ``torchvision.datasets.MNIST(root, download=False)`` finds them, and every use compares their
-checksums. No network is needed.
+The package holds the four files compressed. The first use unpacks them into ``MNIST/raw`` in the user's
+cache, where ``torchvision.datasets.MNIST(root, download=False)`` finds them, and every use compares
+their checksums. Another folder is only read, unless the user asks to fill it. No network is needed.
 
 Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
 recognition", Proc. IEEE 86(11), 1998.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
+from lenetscope.data.contents import PARTS, contents
 from lenetscope.data.dataset import RawDataset, md5
 from lenetscope.data.sources import DATASETS
 from lenetscope.data.sources.idx import read_pair
@@ -31,11 +32,11 @@ CHECKSUMS = {
 
 
 @DATASETS.register("mnist")
-def read_mnist(data_dir: Path | None = None) -> RawDataset:
-    """Read MNIST; see `unpack_mnist` for arguments and errors."""
-    folder = unpack_mnist(data_dir) / "MNIST" / "raw"
-    train, test = (read_pair(folder, part) for part in ("train", "t10k"))
-    return RawDataset(train, test, tuple("0123456789"), dict(CHECKSUMS))
+def read_mnist(data_dir: Path | None = None, download: bool = False) -> RawDataset:
+    """Read MNIST; see `mnist_folder` for arguments and errors."""
+    folder = mnist_folder(data_dir, download)
+    train, test = (read_pair(folder, part) for part in PARTS)
+    return RawDataset(train, test, tuple("0123456789"), dict(CHECKSUMS), "mnist", folder)
 
 
 def default_data_dir() -> Path:
@@ -44,32 +45,47 @@ def default_data_dir() -> Path:
     return Path(chosen) if chosen else platformdirs.user_cache_path("lenetscope") / "data"
 
 
-def unpack_mnist(data_dir: Path | None = None) -> Path:
-    """Make sure that MNIST's four files are under ``data_dir``, and verify them.
+def mnist_folder(data_dir: Path | None = None, download: bool = False) -> Path:
+    """Return the folder of MNIST's four files, after verifying them.
 
     Several processes may do so at once: each file appears complete or not at all.
 
     Args:
-        data_dir: the root for torchvision; `default_data_dir` if None.
-
-    Returns:
-        The root for ``torchvision.datasets.MNIST(root, download=False)``.
+        data_dir: where to look, also in ``MNIST/raw`` below it; None for `default_data_dir`, to which
+            missing files are added.
+        download: add missing files to ``data_dir``, too, in ``MNIST/raw``, from the package.
 
     Raises:
-        DataError: if a file there is not MNIST's.
+        DataError: if the files there are not MNIST's, or missing and not to be added.
         StorageError: if the disk is full, or the folder is not writable.
     """
-    root = data_dir or default_data_dir()
-    for name, expected in CHECKSUMS.items():
-        path = root / "MNIST" / "raw" / name
-        if not path.exists():
-            _unpack(name, path)
-        elif md5(path) != expected:
+    try:
+        own, root = (path.expanduser() for path in (default_data_dir(), data_dir or default_data_dir()))
+    except RuntimeError as error:  # no home
+        raise DataError(f"{error} Name a folder with LENETSCOPE_DATA_DIR.") from error
+    raw, found = root / "MNIST" / "raw", {}
+    for folder in (root, raw):
+        files = [folder / name for name in CHECKSUMS]
+        found = {file.name: md5(file) for file in files if os.path.exists(file)}  # noqa: PTH110
+        wrong = [name for name, digest in found.items() if digest != CHECKSUMS[name]]
+        if found == CHECKSUMS:
+            return folder
+        if wrong and len(wrong) < len(CHECKSUMS):
             raise DataError(
-                f"{path} is corrupt: its MD5 is not that of MNIST's file. Delete it, and it will be "
-                "unpacked again; for IDX files of your own use --dataset idx."
+                f"{folder / wrong[0]} is corrupt: its MD5 is not that of MNIST's file. Delete it and "
+                "add --download to unpack it again; for files of your own use --dataset idx."
             )
-    return root
+    if wrong:
+        raise DataError(contents(raw))
+    if not download and root != own:
+        raise DataError(
+            f"{contents(raw if found else root)} MNIST comes with the package: give no --data-dir, or "
+            f"--data-dir {own}, or train with --download to copy it into the folder."
+        )
+    for name in CHECKSUMS:
+        if name not in found:
+            _unpack(name, raw / name)
+    return raw
 
 
 def _unpack(name: str, path: Path) -> None:
@@ -83,5 +99,5 @@ def _unpack(name: str, path: Path) -> None:
     except StorageError as error:
         raise StorageError(
             f"{str(error).rstrip('.')}. MNIST takes 55 MB there; name another folder with "
-            "--data-dir or LENETSCOPE_DATA_DIR."
+            "LENETSCOPE_DATA_DIR."
         ) from error

@@ -8,6 +8,7 @@ Mazeika and T. Dietterich, "Deep anomaly detection with outlier exposure", ICLR 
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,17 +34,17 @@ Make = Callable[[int, Tensor, Tensor], Tensor]
 
 
 @DATASETS.register("mnist-and-others")
-def read_mnist_and_others(data_dir: Path | None = None) -> RawDataset:
+def read_mnist_and_others(data_dir: Path | None = None, download: bool = False) -> RawDataset:
     """Read MNIST, with flagged ones and images of the class `NONE` added to its training images.
 
-    The test images are MNIST's alone. Raises what `data.sources.mnist.unpack_mnist` does.
+    The test images are MNIST's alone. Raises what `data.sources.mnist.mnist_folder` does.
     """
-    raw = read_mnist(data_dir)
+    raw = read_mnist(data_dir, download)
     images, labels = torch.as_tensor(raw.train.images), raw.train.labels
     ones, others = flagged_ones(images, labels), no_digits(images, labels)
     added = [torch.ones(len(ones), dtype=torch.int64), torch.full((len(others),), len(raw.classes))]
     train = LabelledImages(torch.cat([images, ones, others]), torch.cat([labels, *added]))
-    return RawDataset(train, raw.test, (*raw.classes, NONE), raw.checksums)
+    return replace(raw, train=train, classes=(*raw.classes, NONE), name="mnist-and-others")
 
 
 def no_digits(images: Tensor, labels: Tensor, fraction: float = 1.0, seed: int = SEED) -> Tensor:
