@@ -101,13 +101,8 @@ def test_labels_that_a_loss_complains_about_are_named() -> None:
     def broken(_outputs: object, _labels: object) -> torch.Tensor:
         raise IndexError("of another cause")
 
-    for given, labels in (
-        (outputs, torch.tensor([0, 2])),
-        (outputs, torch.tensor([0.0, 5])),
-        (None, torch.tensor([0, 5])),
-    ):
-        with pytest.raises(IndexError, match="of another cause"):
-            loss_of(broken, given, labels)
+    with pytest.raises(IndexError, match="of another cause"):  # the loss's own words
+        loss_of(broken, outputs, torch.tensor([0, 5]))
 
 
 def test_what_is_not_logits_or_labels_is_refused() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lenetscope.arguments import pairs
 from lenetscope.evaluation.outputs import loss_of
 from lenetscope.evaluation.tally import Tally
 from lenetscope.restore import eval_mode
@@ -40,13 +41,13 @@ def evaluate(
         reduce: adds a tensor up over the processes.
 
     Raises:
-        DataError: if a label is out of range.
+        UsageError, DataError: see `pairs` and `loss_of`.
     """
     tally = Tally()
     call = forward or model
     loss_mode = eval_mode(loss_fn) if isinstance(loss_fn, nn.Module) else nullcontext()
     with eval_mode(model), loss_mode, torch.no_grad():
-        for number, (inputs, labels) in enumerate(loader):
+        for number, (inputs, labels) in enumerate(pairs(loader)):
             if number % processes != rank:
                 continue
             inputs, labels = inputs.to(device), labels.to(device)

@@ -12,7 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from lenetscope.arguments import shown
 from lenetscope.errors import DataError, UsageError
+from lenetscope.failures import complaint, explained
 from lenetscope.observe import BATCH_SIZE, batches
 from lenetscope.progress import Progress, no_progress
 from lenetscope.restore import restored
@@ -94,15 +96,28 @@ def loss_of(loss_fn: Callable[..., Tensor], outputs: Any, labels: Tensor) -> Ten
     """Return the loss, a scalar.
 
     Raises:
-        DataError: if a label is out of range, which torch's own losses call an index out of bounds.
+        DataError: if the loss cannot take these outputs and labels, as where a label is out of range.
+        UsageError: if there are no outputs, or the loss is not one number.
     """
+    if outputs is None:
+        raise UsageError("the model returns None: its forward must return the outputs.")
     try:
-        return loss_fn(outputs, labels)
-    except IndexError:
+        loss = loss_fn(outputs, labels)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        if (words := complaint(error)) is None:
+            raise
         values = main_output(outputs)
-        if values is not None and values.ndim > 1 and not labels.is_floating_point():
+        if isinstance(error, IndexError) and values is not None and values.ndim > 1:
             require_labels(labels.flatten(), labels.numel(), values.shape[1])
-        raise
+        raise DataError(
+            f"the loss cannot take outputs {shown(outputs)} with labels {shown(labels)}: {words}."
+        ) from error
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        raise UsageError(
+            f"the loss must be one number, the mean over the batch, not {shown(loss)}: make it with "
+            "reduction='mean'."
+        )
+    return loss
 
 
 def require_logits(outputs: Any) -> Tensor:
@@ -219,7 +234,8 @@ def model_outputs(
     with restored(model), torch.no_grad():  # dropout written as a function may draw in any mode
         model.eval()
         for batch in batches(model, images, batch_size, progress):
-            outputs = main_output(model(batch))
+            with explained(model):
+                outputs = main_output(model(batch))
             if outputs is None:
                 raise UsageError("the model returns no tensor: there is nothing to evaluate.")
             parts.append(outputs.float().cpu())

@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from lenetscope.errors import UsageError
+from lenetscope.failures import explained
 from lenetscope.observe import is_observed
 from lenetscope.training.machine import precision_for
 
@@ -77,9 +78,12 @@ def run(fabric: Fabric, model: nn.Module, inputs: Any) -> Any:
     """Return what ``model`` returns in the engine's precision, in this process alone.
 
     For evaluation, where processes see different numbers of batches and must not wait for each other.
+
+    Raises:
+        DataError: see `explained`.
     """
     precision = fabric.strategy.precision
-    with precision.forward_context(), uncompiled_if_observed(model):
+    with precision.forward_context(), uncompiled_if_observed(model), explained(model):
         return precision.convert_output(model(precision.convert_input(inputs)))
 
 

@@ -7,6 +7,7 @@ import copy
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from lenetscope import rng
-from lenetscope.errors import TrainingError, UsageError
+from lenetscope.arguments import require_number, require_whole
+from lenetscope.errors import TrainingError
+from lenetscope.evaluation.outputs import loss_of
 from lenetscope.observe import require_one_of
 from lenetscope.restore import restored
 from lenetscope.training.loop import fit
@@ -56,19 +59,19 @@ def lr_range_test(
     """
     optimizer, start_lr = state.optimizer, float(state.optimizer.param_groups[0]["lr"])
     require_one_of("step_mode", step_mode, ("exp", "linear"))
-    if num_iter < 2 or not 0 < alpha <= 1 or not (end_lr > 0 and start_lr > 0):
-        raise UsageError(
-            "a range test takes at least 2 steps (num_iter), rates above 0 and an alpha above 0 and at "
-            f"most 1, not {num_iter} steps from {start_lr:g} to {end_lr:g} and alpha {alpha:g}."
-        )
+    require_number("the optimizer's lr", start_lr, above=0)
+    end_lr = require_number("end_lr", end_lr, above=0)
+    alpha = require_number("alpha", alpha, above=0, most=1)
+    num_iter = require_whole("num_iter", num_iter, 2)
     between = np.geomspace if step_mode == "exp" else np.linspace
     rates: list[float] = between(start_lr, end_lr, num_iter).tolist()
     losses: list[float] = []
 
+    @wraps(loss_fn, (), ())
     def recorded(outputs: Any, labels: Any) -> Tensor:
         for group in optimizer.param_groups:
             group["lr"] = rates[len(losses)]
-        loss = loss_fn(outputs, labels)
+        loss = loss_of(loss_fn, outputs, labels)
         value = loss.item() if not losses else alpha * loss.item() + (1 - alpha) * losses[-1]
         if math.isfinite(value):
             losses.append(value)
