@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from lenetscope.errors import DataError
 from lenetscope.layers import resizing_layers, summarize
 from lenetscope.models.lenet import LeNet
 
@@ -27,7 +28,7 @@ def test_a_layer_that_runs_twice_has_two_rows_and_its_parameters_once() -> None:
 
 def test_a_model_that_fails_is_as_before() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(3, 1)).train()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(DataError, match=r"layer '1' \(Linear\) takes \(…, 3\), and was given \(1, 2\)"):
         summarize(model, (2,))
     assert model.training
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

@@ -75,7 +75,8 @@ def test_outputs_are_those_of_the_layers_over_all_batches() -> None:
         "conv1": (7, 4, 10, 10),
         "fc": (7, 3),
     }
-    assert repr(seen) == "Capture(outputs: conv1 (7, 4, 10, 10), fc (7, 3))"
+    assert repr(seen).splitlines()[1:] == ["conv1    outputs (7, 4, 10, 10)", "fc       outputs (7, 3)"]
+    assert ">outputs (7, 3)<" in seen._repr_html_()
     assert hooks_on(model) == 0
     model(images)
     assert len(seen["fc"]) == 7

@@ -5,6 +5,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,9 @@ def require_optimizer(optimizer: Any, model: nn.Module, loss_fn: Any) -> Optimiz
     known = {id(parameter) for owner in owners for parameter in owner.parameters()}
     held = [id(p) for group in optimizer.param_groups for p in group["params"]]
     if foreign := sum(parameter not in known for parameter in held):
-        count = "none" if foreign == len(held) else f"only {len(held) - foreign}"
         raise UsageError(
-            f"of the {len(held)} parameters that the optimizer changes, {count} belong to this model. "
-            f"Make it for this model, with its layers as they are now: "
-            f"{type(optimizer).__name__}(model.parameters(), …)."
+            f"{foreign} of the optimizer's {len(held)} parameters are not this model's: make the optimizer "
+            f"from the model as it is now, as in {type(optimizer).__name__}(model.parameters(), …)."
         )
     return optimizer
 
@@ -230,29 +229,58 @@ def pairs(batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         yield pair[0], pair[1]
 
 
-def as_inputs(x: Any) -> Tensor:
-    """Return arrays or nested lists of numbers as a tensor (N, …).
+def as_numbers(what: str, x: Any) -> Tensor:
+    """Return an array, or nested lists of numbers, as a tensor (N, …) of at least one sample."""
+    try:
+        # copied where torch cannot share it: other byte orders, negative strides, read-only memory
+        native = np.array(x, dtype=x.dtype.newbyteorder("=")) if isinstance(x, np.ndarray) else x
+        given = torch.as_tensor(native)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(f"{what} must be an array of numbers (N, …), not {shown(x)}.") from None
+    if not given.ndim or not given.numel() or given.is_complex():
+        raise DataError(f"{what} must be real numbers (N, …), one sample or more, not {shown(given)}.")
+    return given
+
+
+def as_inputs(
+    x: Any, image_shape: tuple[int, ...] | None, preprocess: Callable[[Tensor], Tensor] | None
+) -> Tensor:
+    """Return arrays or nested lists as a model takes them, floats (N, …).
+
+    Args:
+        x: (N, …).
+        image_shape: … where it is known; then all numbers must be finite.
+        preprocess: what makes floats of uint8 images; None where there is no such function.
 
     Raises:
-        UsageError: if it is a path.
-        DataError: if it is not numbers, or there are none.
+        UsageError: if it is a path, or there is nothing to preprocess uint8 with.
+        DataError: if it is not numbers of this shape, or there are none.
     """
     if isinstance(x, (str, Path)):
         raise UsageError(
             f"inputs are arrays (N, …), and '{x}' is a path. lenetscope.read(path) reads the number in "
             "a picture; the command lenetscope predict shows a picture to the network of a run."
         )
-    try:
-        # copied where torch could not share it: other byte orders, negative strides, read-only memory
-        native = np.array(x, dtype=x.dtype.newbyteorder("=")) if isinstance(x, np.ndarray) else x
-        inputs = torch.as_tensor(native)
-    except (TypeError, ValueError, RuntimeError):
-        raise DataError(f"inputs must be an array of numbers (N, …), not {shown(x)}.") from None
-    if not inputs.ndim or not inputs.numel() or inputs.is_complex():
-        raise DataError(
-            f"inputs must be real numbers (N, …), at least one sample, not {shown(inputs)}."
-        )
-    return inputs
+    inputs = as_numbers("inputs", x)
+    if image_shape and tuple(inputs.shape[1:]) != image_shape:
+        raise DataError(f"images must be (N, {', '.join(map(str, image_shape))}), not {shown(inputs)}.")
+    if inputs.dtype == torch.uint8:
+        if preprocess is None:
+            raise UsageError(
+                "uint8 images are preprocessed as a recipe says, and this model is not of a recipe: "
+                "preprocess them as in training; or give x.float() to a model that takes 0 to 255."
+            )
+        return preprocess(inputs)
+    if image_shape and not bool(inputs.isfinite().all()):
+        raise DataError("images must be finite: some pixels are infinite or NaN.")
+    return inputs.float()
+
+
+def as_path(value: Any) -> Path:
+    """Return a path that was given as text or as a path."""
+    if not isinstance(value, (str, PathLike)) or not str(value):
+        raise UsageError(f"a path must be text or a pathlib.Path, not {shown(value)}.")
+    return Path(value)
 
 
 def shown(value: Any) -> str:

@@ -73,13 +73,13 @@ def _takes(layer: nn.Module, given: Any) -> str | None:
     weight = getattr(layer, "weight", None)
     if not isinstance(given, Tensor) or not isinstance(weight, Tensor):
         return None
-    sizes = {"L": 1, "H, W": 2, "D, H, W": 3}
-    rest = next((names for names, n in sizes.items() if type(layer).__name__.endswith(f"{n}d")), "…")
+    kinds = {"2d": (4, "H, W"), "3d": (5, "D, H, W")}
+    dimensions, rest = kinds.get(type(layer).__name__[-2:], (given.ndim, "…"))
     last = getattr(layer, "in_features", None) or getattr(layer, "normalized_shape", None)
     second = getattr(layer, "in_channels", None) or getattr(layer, "num_features", None)
     if last and given.shape[-len(last := last if isinstance(last, tuple) else (last,)) :] != last:
         return f"(…, {', '.join(map(str, last))})"
-    if second and (given.shape[1:2] != (second,) or given.ndim != 2 + sizes.get(rest, given.ndim - 2)):
+    if second and (given.shape[1:2] != (second,) or given.ndim != dimensions):
         return f"(N, {second}, {rest})"
     if given.dtype != weight.dtype and (last or second):
         return str(weight.dtype).removeprefix("torch.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lenetscope.failures import explained
 from lenetscope.observe import Call, observe
 from lenetscope.restore import device_of
 from lenetscope.table import Table, column
@@ -38,7 +39,7 @@ def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> Table[LayerRow]
         seen.add(call.layer)
         rows.append(LayerRow(call.name, type(call.layer).__name__, shape, count))
 
-    with observe(model, None, see, mode="eval"), torch.no_grad():
+    with observe(model, None, see, mode="eval"), torch.no_grad(), explained(model):
         model(torch.zeros(1, *input_shape, device=device_of(model)))
     return Table(rows)
 

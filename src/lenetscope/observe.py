@@ -9,10 +9,11 @@ several times in one pass is told apart by call: ``relu``, ``relu:1``, ``relu:2`
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
@@ -20,7 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from lenetscope.arguments import require_callable, require_model, require_whole, shown
 from lenetscope.errors import DataError, LayerError, UsageError, listed, unknown
+from lenetscope.failures import explained
 from lenetscope.progress import Progress, no_progress
 from lenetscope.restore import device_of, restored
 
@@ -87,17 +90,24 @@ def find_layers(model: nn.Module, names: Layers = None) -> dict[str, nn.Module]:
     modules = dict(whole.named_modules(remove_duplicate=False))
     modules.pop("", None)
     found: dict[str, nn.Module] = {}
-    for each in [names] if isinstance(names, str) else list(names):
-        name, _, call = str(each).rpartition(":")
+    for each in listed_layers(names):
+        name, _, call = each.rpartition(":")
         if each in modules:
             found[each] = modules[each]
         elif name in modules and call.isdecimal():
             found[name if int(call) == 0 else f"{name}:{int(call)}"] = modules[name]
-        elif matching := [m for m in modules if fnmatchcase(m, str(each))]:
+        elif matching := [m for m in modules if fnmatchcase(m, each)]:
             found |= {m: modules[m] for m in matching}
         else:
-            raise LayerError(unknown("layer", str(each), modules))
+            raise LayerError(unknown("layer", each, modules))
     return found
+
+
+def listed_layers(names: str | Iterable[str]) -> list[str]:
+    """Return names of layers as a list; a text is one name."""
+    if not isinstance(names, Iterable):
+        raise LayerError(f"layers are given by name, or as a list of names, not as {shown(names)}.")
+    return [names] if isinstance(names, str) else [str(name) for name in names]
 
 
 def find_layer(model: nn.Module, name: str) -> tuple[str, nn.Module]:
@@ -159,6 +169,7 @@ class Observer:
     ) -> None:
         require_one_of("mode", mode, get_args(Mode))
         require_one_of("when", when, get_args(When))
+        require_callable("the callback", callback, "a Call")
         self.layers = find_layers(model, layers)
         self._model, self._callback, self._mode = model, callback, mode
         self.calls: Counter[str] = Counter()
@@ -208,6 +219,8 @@ class Observer:
 class _Hook:
     """A hook that stays behind when its model is copied or pickled: a copy is not observed."""
 
+    __torch_unserializable__ = True  # torch drops hooks on parameters, and would warn
+
     def __init__(self, function: Callable[..., Any], *given: Any) -> None:
         self._function, self._given = function, given
 
@@ -215,7 +228,7 @@ class _Hook:
         return self._function(*self._given, *given)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_Hook, (_nothing,))
+        return (partial, (_nothing,))
 
 
 def _nothing(*_given: Any) -> None:
@@ -231,12 +244,12 @@ def hook_gradients(
         parameters: those that need no gradient are left out.
         function: is given a gradient; what it returns, if not None, replaces it.
     """
-    return [p.register_hook(function) for p in parameters if p.requires_grad]  # type: ignore[no-untyped-call]
+    return [on_gradient(p, function) for p in parameters if p.requires_grad]
 
 
-def on_gradient(values: Tensor, function: Callable[[Tensor], None]) -> RemovableHandle:
+def on_gradient(values: Tensor, function: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
     """Call a function with the gradient that comes back to a tensor."""
-    return values.register_hook(function)  # type: ignore[no-untyped-call, no-any-return]
+    return values.register_hook(_Hook(function))  # type: ignore[no-untyped-call, no-any-return]
 
 
 def is_observed(model: nn.Module) -> bool:
@@ -280,7 +293,8 @@ def layer_outputs(
 
     with observe(model, layers, callback, mode="eval") as observer, torch.no_grad():
         for batch in batches(model, images, batch_size, progress):
-            model(batch)
+            with explained(model):
+                model(batch)
     for key in observer.layers if layers is not None else ():
         if key not in seen:
             calls = observer.calls[key.partition(":")[0]]
@@ -300,8 +314,7 @@ def batches(
         DataError, UsageError: see `require_images`.
     """
     require_images(model, images)
-    if batch_size < 1:
-        raise UsageError(f"batch_size must be at least 1, not {batch_size}.")
+    require_whole("batch_size", batch_size, 1)
     for batch in progress(torch.split(images, batch_size)):
         yield batch.to(device_of(model), copy=True)
 
@@ -356,10 +369,10 @@ def require_units(call: Call) -> Tensor:
     return values
 
 
-def require_one_of(what: str, given: object, allowed: Iterable[str]) -> None:
+def require_one_of(what: str, given: object, allowed: Collection[str]) -> None:
     """Raise `UsageError` unless ``given`` is one of the values allowed."""
-    if given not in (names := list(allowed)):
-        raise UsageError(f"{what} '{given}' is not one of {listed(names)}.")
+    if not isinstance(given, str) or given not in allowed:
+        raise UsageError(f"{what} {shown(given)} is not one of {listed(allowed)}.")
 
 
 def first_tensor(layer: str, outputs: Any) -> Tensor:
@@ -378,5 +391,5 @@ def first_tensor(layer: str, outputs: Any) -> Tensor:
 
 def _uncompiled(model: nn.Module) -> nn.Module:
     """Return the module that ``torch.compile`` wrapped, or the model itself."""
-    inner: nn.Module = getattr(model, "_orig_mod", model)
+    inner: nn.Module = getattr(require_model(model), "_orig_mod", model)
     return inner

@@ -13,8 +13,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from lenetscope.arguments import require_callable, require_number, require_whole
 from lenetscope.errors import DataError, LayerError, unknown
-from lenetscope.observe import Call, Layers, find_layers, observe, on_gradient, require_one_of
+from lenetscope.observe import (
+    Call,
+    Layers,
+    find_layers,
+    listed_layers,
+    observe,
+    on_gradient,
+    require_one_of,
+)
+from lenetscope.table import ShowsFacts
 
 if TYPE_CHECKING:
     from lenetscope.architecture import Architecture
@@ -28,7 +38,7 @@ DEFAULT_BUDGET = 256 * 2**20
 """Bytes that a recording keeps before it stops: 256 MiB."""
 
 
-class Recorder:
+class Recorder(ShowsFacts):
     """Hooks on a model, and the bytes that what they record may take.
 
     Args:
@@ -40,7 +50,8 @@ class Recorder:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self.max_bytes, self.used, self.exceeded = max_bytes, 0, False
+        self.max_bytes = require_number("max_bytes", max_bytes, above=0)
+        self.used, self.exceeded = 0, False
         self._handles: list[Any] = []
 
     def remove(self) -> None:
@@ -157,9 +168,12 @@ class Capture(Recorder, Mapping[str, Tensor]):
     def __contains__(self, name: object) -> bool:
         return name in self._batches
 
-    def __repr__(self) -> str:
-        shapes = (f"{name} {tuple(self[name].shape)}" for name in self)
-        return f"Capture({self.what}: {', '.join(shapes) or 'nothing yet'})"
+    def facts(self) -> dict[str, str]:
+        """Return the shape of what was recorded of each layer."""
+        return {
+            name: f"{self.what} {tuple(self[name].shape)}" if name in self else f"no {self.what} yet"
+            for name in self.names
+        }
 
     @property
     def names(self) -> list[str]:
@@ -254,6 +268,14 @@ class ParameterRecord(Recorder):
         if not gradients:
             self._handles.append(observe(model, layers, self._record))
 
+    def facts(self) -> dict[str, str]:
+        """Return how often each parameter was recorded."""
+        return {
+            f"{layer}.{key}": f"{len(kept)} passes"
+            for layer, parameters in self.values.items()
+            for key, kept in parameters.items()
+        }
+
     def _record(self, call: Call) -> None:
         for key, parameter in call.layer.named_parameters():
             self._keep(self.values[call.name][key], parameter)
@@ -280,6 +302,7 @@ def attach_hooks(
     if hook_fn is None:
         hooks: Any = Capture(self.model, layers_to_hook, max_bytes=max_bytes)
     else:
+        require_callable("hook_fn", hook_fn, "(layer, inputs, outputs)")
         hooks = observe(self.model, layers_to_hook, lambda c: hook_fn(c.layer, c.inputs, c.outputs))
     _replace(self, "", hooks, hooks.layers)
     self.visualization = hooks if hook_fn is None else dict.fromkeys(hooks.layers)
@@ -328,7 +351,7 @@ def outputs_of(self: "Architecture", layers: str | Iterable[str], count: int) ->
         LayerError: if a layer is not hooked.
         DataError: if nothing has gone through it.
     """
-    names, seen = [layers] if isinstance(layers, str) else list(layers), self.visualization
+    names, seen, count = listed_layers(layers), self.visualization, require_whole("n_images", count, 1)
     for name in names:
         if name not in seen:
             raise LayerError(f"{unknown('hooked layer', name, seen)} Call attach_hooks first.")

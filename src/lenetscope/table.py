@@ -97,6 +97,20 @@ class ShowsRows(ABC):
         return self.rows._repr_html_()
 
 
+class ShowsFacts(ABC):
+    """A thing that prints, and shows in a notebook, as its kind and a few facts about it."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """Return what is shown, by name."""
+
+    def __repr__(self) -> str:
+        return text_table([type(self).__name__, ""], self.facts().items(), [False, False])
+
+    def _repr_html_(self) -> str:
+        return html_table([type(self).__name__, ""], self.facts().items(), [False, False])
+
+
 def text_table(headings: Sequence[str], cells: Iterable[Sequence[str]], numeric: Sequence[bool]) -> str:
     """Return an aligned table of texts, never wrapped; numeric columns are right-aligned."""
     from rich.console import Console

@@ -79,8 +79,9 @@ def test_the_worst_pairs_and_the_dictionary() -> None:
 def test_scores_are_tables_in_a_notebook() -> None:
     scores = Scores.from_tally(tally_of([0, 0, 0, 1], [0, 0, 1, 1], 3), ("cat", "<dog>", "cow"))
     html = scores._repr_html_()
-    for text in ("4 images", "75.00 % (95 % interval 30.06 to 95.44 %)", f"{scores.loss:.4f}"):
+    for text in ("4", "75.00 % (95 % interval 30.06 to 95.44 %)", f"{scores.loss:.4f}"):
         assert f">{text}<" in html
+        assert text in repr(scores)
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", html)]
     assert ["cat", "3", "100.00 %", "66.67 %", "80.00 %"] in rows
     assert ["&lt;dog&gt;", "1", "50.00 %", "100.00 %", "66.67 %"] in rows

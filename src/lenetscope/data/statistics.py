@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lenetscope.arguments import pairs, require_callable, shown
 from lenetscope.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -21,11 +22,14 @@ def loader_apply(
         UsageError: if ``reduce`` is not ``"sum"``, ``"mean"`` or None.
         DataError: if the loader has no batches.
     """
-    if reduce not in ("sum", "mean", None):
-        raise UsageError(f"reduce must be 'sum', 'mean' or None, not '{reduce}'.")
-    results = [func(inputs, labels) for inputs, labels in loader]
+    if reduce is not None and not (isinstance(reduce, str) and reduce in ("sum", "mean")):
+        raise UsageError(f"reduce must be 'sum', 'mean' or None, not {shown(reduce)}.")
+    require_callable("func", func, "(inputs, labels)")
+    results = [func(inputs, labels) for inputs, labels in pairs(loader)]
     if not results:
         raise DataError("the loader has no batches.")
+    if not isinstance(results[0], Tensor):
+        raise UsageError(f"func must return a tensor for each batch, not {shown(results[0])}.")
     stacked = torch.stack(results)
     if reduce == "sum":
         return stacked.sum(dim=0)

@@ -77,6 +77,25 @@ def predicted_classes(
     return values.argmax(dim=1), labels.long(), values.shape[1]
 
 
+def correct_per_class(
+    outputs: Any, labels: Tensor, loss_fn: Any, threshold: float = 0.5
+) -> Tensor | None:
+    """Return (K, 2), per class the correct predictions and the samples; None as `predicted_classes`.
+
+    Raises:
+        DataError: if there are not as many labels as outputs.
+    """
+    compared = predicted_classes(outputs, labels, loss_fn, threshold)
+    if compared is None:
+        return None
+    predicted, true, classes = compared
+    if len(predicted) != len(true):
+        raise DataError(f"labels must be one for each of the {len(predicted)} inputs, not {len(true)}.")
+    return torch.tensor(
+        [(int((predicted[true == k] == k).sum()), int((true == k).sum())) for k in range(classes)]
+    )
+
+
 def probabilities(outputs: Any, loss_fn: Any) -> Tensor | None:
     """Return the probability of each class, (N, K) float32, or None for a regression."""
     values = main_output(outputs)

@@ -1,15 +1,16 @@
 """Figures that can be cited, each with the number of samples and its confidence interval."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lenetscope.arguments import require_one_name_each, require_whole
 from lenetscope.errors import DataError
 from lenetscope.evaluation.tally import Tally
-from lenetscope.table import Table, column, html_table, interval, percent
+from lenetscope.table import ShowsFacts, Table, column, interval, percent
 
 Z_95 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
@@ -64,8 +65,8 @@ class Confused:
     n: int = column(",d", "images")
 
 
-@dataclass(frozen=True)
-class Scores:
+@dataclass(frozen=True, repr=False)
+class Scores(ShowsFacts):
     """The figures of a classifier on ``n`` samples.
 
     Attributes:
@@ -83,8 +84,8 @@ class Scores:
     accuracy: float
     accuracy_interval: tuple[float, float]
     loss: float
-    confusion: npt.NDArray[np.int64] = field(repr=False)
-    classes: tuple[str, ...] = field(repr=False)
+    confusion: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
 
     @classmethod
     def from_tally(cls, tally: Tally, classes: tuple[str, ...] | None = None) -> "Scores":
@@ -96,11 +97,13 @@ class Scores:
 
         Raises:
             DataError: if the tally has no samples, or is not of a classification.
+            UsageError: if there are not K names.
         """
         if not tally.n:
             raise DataError("there is nothing to evaluate: the loader gave no samples.")
         if tally.confusion is None:
             raise DataError("scores are for classification: outputs (N, K), or (N,) for a BCE loss.")
+        require_one_name_each(classes, len(tally.confusion))
         n, correct = int(tally.confusion.sum()), int(tally.confusion.trace())
         if not n:
             raise DataError("there is nothing to evaluate: no label is one of the classes.")
@@ -125,15 +128,22 @@ class Scores:
 
     def most_confused(self, count: int = 5) -> Table[Confused]:
         """Return the largest cells off the diagonal, largest first."""
+        require_whole("count", count, 1)
         off = self.confusion * (1 - np.eye(len(self.confusion), dtype=np.int64))
         cells = sorted(np.argwhere(off).tolist(), key=lambda cell: -off[tuple(cell)])[:count]
         return Table(Confused(self.classes[i], self.classes[j], int(off[i, j])) for i, j in cells)
 
+    def facts(self) -> dict[str, str]:
+        """Return the figures of all classes together."""
+        return {
+            "images": f"{self.n:,}",
+            "errors": f"{self.errors:,}",
+            "accuracy": f"{percent(self.accuracy)} ({interval(self.accuracy_interval)})",
+            "loss": f"{self.loss:.4f}",
+        }
+
     def _repr_html_(self) -> str:
-        accuracy = f"{percent(self.accuracy)} ({interval(self.accuracy_interval)})"
-        figures = [("accuracy", accuracy), ("errors", f"{self.errors:,}"), ("loss", f"{self.loss:.4f}")]
-        total = html_table([f"{self.n:,} images", ""], figures, [False, True])
-        return total + self.per_class()._repr_html_()
+        return super()._repr_html_() + self.per_class()._repr_html_()
 
     def as_dict(self) -> dict[str, Any]:
         """Return all figures as plain values, for JSON."""
