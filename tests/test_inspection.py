@@ -1,8 +1,10 @@
 """An inspection returns what the run's own network computes from the run's own data."""
 
 import itertools
+import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -12,10 +14,10 @@ from torch import nn
 
 from conftest import write_bars
 from lenetscope.architecture import Architecture
-from lenetscope.errors import ImageError, LayerError, RunError, UsageError
+from lenetscope.errors import ImageError, LayerError, RunError, StorageError, UsageError
 from lenetscope.inspection import Inspection
+from lenetscope.plots.gallery import gallery
 from lenetscope.plots.style import new_figure
-from lenetscope.progress import no_progress
 from lenetscope.questions import Question
 from lenetscope.registry import Registry
 from lenetscope.runs.writer import RunWriter
@@ -120,7 +122,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object, Selection]
                 yield f"{name}-1", figure
             yield f"{name}-2", figure
 
-        questions.register(name)(Question(name, "", figures, default=default, of_layers=of_layers))
+        summary = f"What {name} asks & finds."
+        question = Question(name, summary, figures, default=default, of_layers=of_layers)
+        questions.register(name)(question)
     monkeypatch.setattr("lenetscope.inspection.QUESTIONS", questions)
     return calls
 
@@ -128,23 +132,19 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object, Selection]
 def test_drawing_asks_each_question_once_and_writes_its_figures(
     inspection: Inspection, asked: list, tmp_path: Path
 ) -> None:
-    def progress(items):
-        return items
-
-    labels: list[str] = []
+    shown: list[tuple[float, str]] = []
     selection = Selection.of(inspection, layers=["conv1"])
     paths = inspection.draw(
         ["slow-run", "slow-run"], selection, out=tmp_path, format="svg",
-        tracker=lambda label: labels.append(label) or progress,
+        show=lambda *done: shown.append(done),
     )  # fmt: skip
     assert paths == [tmp_path / "slow-run-1.svg", tmp_path / "slow-run-2.svg"]
     assert all(path.read_bytes().startswith(b"<?xml") for path in paths)
-    assert labels == ["slow-run"]
-    assert asked == [("slow-run", progress, selection)]
+    assert shown == [(0, "slow-run")]
+    assert [(name, chosen) for name, _, chosen in asked] == [("slow-run", selection)]
     inspection.draw("slow-run")
     assert (inspection.run.path / "figures" / "slow-run-1.png").exists()
-    _, default_progress, default_selection = asked[1]
-    assert default_progress is no_progress
+    default_selection = asked[1][2]
     assert torch.equal(default_selection.pixels, Selection.of(inspection).pixels)
 
 
@@ -162,6 +162,74 @@ def test_what_is_asked_depends_on_the_selected_layers_unless_it_is_named(
 ) -> None:
     inspection.draw(what, Selection.of(inspection, layers=layers), out=tmp_path)
     assert [name for name, _, _ in asked] == expected
+
+
+def test_the_pictures_of_several_questions_have_a_page(
+    inspection: Inspection, asked: list, tmp_path: Path
+) -> None:
+    out = tmp_path / "a <b>"
+    *pictures, index = inspection.draw(["slow-run", "quick-run"], out=out)
+    assert index == out / "index.html"
+    page = index.read_text("utf-8")
+    assert [unquote(each) for each in re.findall(r'src="\./([^"]*)"', page)] == [
+        path.name for path in pictures
+    ]
+    assert f"<title>run: lenet on {inspection.splits.name}</title>" in page
+    assert "What slow-run asks &amp; finds." in page
+    assert "http" not in page
+    assert "<script" not in page
+    assert index not in inspection.draw("slow-run", out=out)
+
+
+def test_files_whose_names_hold_a_colon_or_a_percent_sign_are_found_by_the_page() -> None:
+    page = gallery("<t>", "&", {"q": [Path("x/relu:1 50%.png")], "none": []}, {"q": "Q", "none": "N"})
+    assert page.count('="./relu%3A1%2050%25.png"') == 2
+    assert "<h1>&lt;t&gt;</h1>" in page
+    assert "Nothing to draw for this run." in page
+
+
+def test_drawing_that_is_stopped_says_what_was_kept(
+    inspection: Inspection, asked: list, tmp_path: Path
+) -> None:
+    def stop(_done: float, task: str) -> None:
+        if task == "quick-run":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        inspection.draw(["slow-run", "quick-run"], out=tmp_path, show=stop)
+    assert stopped.value.__notes__ == [f"2 pictures were written to {tmp_path}."]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_a_question_is_asked(
+    inspection: Inspection, asked: list, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        inspection.draw("slow-run", out=tmp_path / "file")
+    assert not asked
+
+
+def test_a_sample_is_spread_evenly_over_the_test_images(inspection: Inspection) -> None:
+    assert inspection.sample(3).tolist() == [0, 10, 20]
+    assert inspection.sample(100).tolist() == list(range(21))
+    assert len(set(inspection.sample(20).tolist())) == 20
+
+
+def test_mistakes_without_neighbours_take_no_pass_over_the_training_images(
+    inspection: Inspection,
+) -> None:
+    fresh = Inspection.open(inspection.run)
+    fresh.neighbours = False
+    assert [row.index for row in fresh.mistakes] == [row.index for row in inspection.mistakes]
+    assert all(row.nearest is None for row in fresh.mistakes)
+    assert "train_features" not in vars(fresh)
+
+
+def test_logits_by_epoch_are_those_of_the_snapshots(inspection: Inspection) -> None:
+    found = inspection.logits_by_epoch
+    assert list(found) == [0, 1, 2]
+    rows = [*inspection.followed.tolist(), *inspection.examples]
+    assert torch.allclose(found[2], inspection.logits[rows], atol=1e-5)
 
 
 def test_nothing_is_drawn_if_a_question_is_unknown(

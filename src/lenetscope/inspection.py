@@ -5,7 +5,7 @@ test images, what the network returns for them, the features that its last layer
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -18,20 +18,25 @@ from lenetscope.data.dataset import LabelledImages
 from lenetscope.data.splits import Splits
 from lenetscope.errors import LayerError, RunError, unknown
 from lenetscope.evaluation.mistakes import Mistake, find_mistakes
-from lenetscope.evaluation.outputs import probabilities
+from lenetscope.evaluation.outputs import loss_of, model_outputs, probabilities
 from lenetscope.evaluation.scores import Scores
+from lenetscope.evaluation.tally import Tally
+from lenetscope.files import require_writable, write_text
 from lenetscope.layers import LayerRow, summarize
-from lenetscope.observe import BATCH_SIZE, batches, find_layers
+from lenetscope.observe import BATCH_SIZE, find_layers
 from lenetscope.plots import style
-from lenetscope.progress import Progress, no_progress
+from lenetscope.plots.gallery import gallery
+from lenetscope.progress import Progress, Show, no_progress, show_nothing, weighted
 from lenetscope.questions import QUESTIONS
-from lenetscope.recording import capture
+from lenetscope.recording import Capture, capture
 from lenetscope.runs.folder import Run
 from lenetscope.selection import Embedded, Selection, examples_of, images_to_embed
 from lenetscope.table import Table
 
 NEAREST = 5
 """Training images that are looked up for each mistake."""
+FOLLOWED = 1000
+"""Test images that a page follows through the epochs."""
 FEATURE_BYTES = 2 * 2**30
 """What the features of all training images may take: 2 GiB."""
 
@@ -47,11 +52,14 @@ class Inspection:
     Attributes:
         run, arch: as given.
         progress: what shows the progress of long computations; may be assigned.
+        neighbours: whether mistakes come with the nearest training images, whose features take longer
+            than all else; may be assigned before they are asked for.
     """
 
     def __init__(self, run: Run, arch: Architecture, data_dir: Path | None = None) -> None:
         self.run, self.arch, self._data_dir = run, arch, data_dir
         self.progress: Progress = no_progress
+        self.neighbours = True
 
     @classmethod
     def open(
@@ -78,9 +86,9 @@ class Inspection:
         *,
         out: Path | None = None,
         format: str = "png",
-        tracker: Callable[[str], Progress] = lambda _name: no_progress,
+        show: Show = show_nothing,
     ) -> list[Path]:
-        """Answer questions with figures, written to files.
+        """Answer questions with figures, written to files; of several, ``index.html`` shows all.
 
         Args:
             what: names of questions, see `QUESTIONS`, or ``"all"``; by default the quick ones, of those
@@ -88,7 +96,7 @@ class Inspection:
             selection: of images and layers; by default the first test images and all layers.
             out: folder; by default ``figures`` in the run's folder.
             format: ``"png"`` or ``"svg"``.
-            tracker: given the name of a question, returns what shows its progress.
+            show: is told how much is done.
 
         Returns:
             The files written.
@@ -99,18 +107,36 @@ class Inspection:
             RunError: if the run has not kept what a question needs.
             StorageError: if a file cannot be written.
         """
+        folder = out or self.run.path / "figures"
+        require_writable(folder / "index.html")
         selection = selection or Selection.of(self)
         asked = [what] if isinstance(what, str) else what or []
         names = QUESTIONS.names() if "all" in asked or not asked else asked
         questions = {name: QUESTIONS.get(name) for name in names}
-        written = []
-        for name, question in questions.items():
-            if asked or (question.default and (question.of_layers or not selection.layers)):
-                self.progress = tracker(name)
-                for file, figure in question.figures(self, selection):
-                    path = (out or self.run.path / "figures") / f"{file}.{format}"
-                    written.append(style.save(figure, path))
+        if not asked:
+            some = {n: q for n, q in questions.items() if q.default}
+            questions = {n: q for n, q in some.items() if q.of_layers or not selection.layers}
+        drawn: dict[str, list[Path]] = {name: [] for name in questions}
+        try:
+            for name, progress in weighted({n: q.costs[1] for n, q in questions.items()}, show):
+                self.progress = progress
+                for file, figure in questions[name].figures(self, selection):
+                    drawn[name].append(style.save(figure, folder / f"{file}.{format}"))
+        except KeyboardInterrupt as stop:
+            stop.add_note(f"{sum(map(len, drawn.values()))} pictures were written to {folder}.")
+            raise
+        written = [path for paths in drawn.values() for path in paths]
+        if len(drawn) > 1:
+            summaries = {name: question.summary for name, question in questions.items()}
+            lead = f"Drawn by lenetscope inspect from the run in {self.run.path}."
+            write_text(folder / "index.html", gallery(self.title, lead, drawn, summaries))
+            written.append(folder / "index.html")
         return written
+
+    @property
+    def title(self) -> str:
+        """Names the run, its network and the data."""
+        return f"{self.run.path.resolve().name}: {self.run.recipe().model} on {self.splits.name}"
 
     @property
     def model(self) -> nn.Module:
@@ -152,14 +178,19 @@ class Inspection:
         return next((name for name in reversed(list(large)) if calls[name] == 1), None)
 
     @cached_property
+    def _learning(self) -> list[str]:
+        """Names of the layers with parameters."""
+        return [row.name for row in self.layers if row.parameters]
+
+    @property
     def last_layer(self) -> str:
         """Name of the last layer with parameters; its inputs are the features that it decides by.
 
         Raises:
             LayerError: if no layer has parameters.
         """
-        if learning := [row.name for row in self.layers if row.parameters]:
-            return learning[-1]
+        if self._learning:
+            return self._learning[-1]
         raise LayerError("no layer of this network has parameters.")
 
     @cached_property
@@ -203,6 +234,14 @@ class Inspection:
         """The training images (M, C, H, W) uint8, all in memory."""
         return self.splits.train.images[:]
 
+    def sample(self, count: int) -> Tensor:
+        """Return the numbers of at most so many test images, evenly spaced over all of them, (n,).
+
+        The first images may be of one class, or easier than the others, as MNIST's are.
+        """
+        total = len(self.labels)
+        return torch.linspace(0, total - 1, min(count, total), dtype=torch.float64).round().long()
+
     @cached_property
     def images(self) -> Tensor:
         """The test images as the network takes them, (N, C, H, W)."""
@@ -214,10 +253,20 @@ class Inspection:
         dtype = next((p.dtype for p in self.model.parameters()), torch.float32)
         return self.arch.preprocess(pixels).to(dtype)
 
-    @cached_property
+    @property
     def logits(self) -> Tensor:
         """What the network returns for the test images, (N, K) float32, as `evaluate` computes it."""
-        return self.logits_of(self.splits.test)
+        return self._test_outputs[0]
+
+    @cached_property
+    def _test_outputs(self) -> tuple[Tensor, Capture]:
+        return self._outputs_and_features(self.splits.test)
+
+    def _outputs_and_features(self, data: LabelledImages) -> tuple[Tensor, Capture]:
+        """Return the logits of images, and the inputs of the last layer, from one pass."""
+        last = self._learning[-1:]
+        with capture(self.model, last, what="inputs", max_bytes=FEATURE_BYTES) as seen:
+            return self.logits_of(data), seen
 
     def logits_of(self, data: LabelledImages) -> Tensor:
         """Return what the network returns for images of the run's data, (N, K) float32."""
@@ -242,12 +291,15 @@ class Inspection:
     @cached_property
     def scores(self) -> Scores:
         """The scores on the test images, computed again."""
-        self.splits  # noqa: B018  # compares the data with the run's
-        return self.arch.evaluate()
+        tally, loss_fn = Tally(), self.arch.loss_fn
+        tally.add(self.logits, self.labels, loss_of(loss_fn, self.logits, self.labels), loss_fn)
+        return Scores.from_tally(tally, self.classes)
 
     @cached_property
     def mistakes(self) -> Table[Mistake]:
-        """Every mistake on the test images, the worst first, with the nearest training images."""
+        """Every mistake on the test images, the worst first; see also ``neighbours``."""
+        if not self.neighbours:
+            return find_mistakes(self.probabilities, self.labels)
         train_labels = self.splits.train.labels
         return find_mistakes(
             self.probabilities,
@@ -261,22 +313,12 @@ class Inspection:
     @cached_property
     def features(self) -> Tensor:
         """The inputs of the last layer for each test image, (N, D) float32."""
-        return self._features(self.splits.test)
+        return self._test_outputs[1][self.last_layer].flatten(1)
 
     @cached_property
     def train_features(self) -> Tensor:
         """The inputs of the last layer for each training image, (M, D) float32."""
-        return self._features(self.splits.train)
-
-    def _features(self, data: LabelledImages) -> Tensor:
-        recorder = capture(self.model, self.last_layer, what="inputs", max_bytes=FEATURE_BYTES)
-        with recorder as seen, torch.no_grad():
-            self.model.eval()
-            for start in self.progress(range(0, len(data.labels), BATCH_SIZE)):
-                images = self.prepared(data.images[start : start + BATCH_SIZE])
-                for batch in batches(self.model, images):
-                    self.model(batch)
-        return seen[self.last_layer].flatten(1).float()
+        return self._outputs_and_features(self.splits.train)[1][self.last_layer].flatten(1)
 
     @cached_property
     def examples(self) -> list[int]:
@@ -300,6 +342,24 @@ class Inspection:
         raise RunError(
             f"{self.run.path} has kept no snapshots of its epochs; train it again to keep them."
         )
+
+    @cached_property
+    def followed(self) -> Tensor:
+        """Numbers of the test images that a page follows through the epochs, see `sample`."""
+        return self.sample(FOLLOWED)
+
+    @cached_property
+    def logits_by_epoch(self) -> dict[int, Tensor]:
+        """Logits of the `followed` images, and of the `examples` after them, for each epoch kept.
+
+        Raises:
+            RunError: if the run has kept none.
+        """
+        images = self.images[torch.cat([self.followed, torch.tensor(self.examples)])]
+        return {
+            epoch: model_outputs(self.model_at(epoch), images)
+            for epoch in self.progress(self.snapshot_epochs)
+        }
 
     def model_at(self, epoch: int) -> nn.Module:
         """Return the network as it was after an epoch, in evaluation mode.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from torch import Tensor, nn
 
 from conftest import SmallCNN
@@ -13,7 +14,7 @@ from lenetscope.errors import DataError, LayerError, UsageError
 from lenetscope.models.lenet import LeNet
 from lenetscope.plots import style
 from lenetscope.questions import ablation
-from lenetscope.questions.ablation import Ablation, ablate, plot_ablation
+from lenetscope.questions.ablation import CHANCE, Ablation, ablate, plot_ablation
 
 
 def errors_of(model: nn.Module, images: Tensor, labels: Tensor, classes: int) -> list[int]:
@@ -250,13 +251,21 @@ def test_bars_are_ranked_and_rows_of_the_map_go_with_them() -> None:
     left, right = figure.axes
     assert [t.get_text() for t in left.get_yticklabels()] == ["2", "0", "1", "3"]
     assert [bar.get_width() for bar in left.patches] == [10, 0, -1, -3]
-    expected = 100 * (errors - [2, 1])[[2, 0, 1, 3]] / [50, 10]
-    assert np.isclose(right.images[0].get_array(), expected).all()
+    assert (right.images[0].get_array() == (errors - [2, 1])[[2, 0, 1, 3]]).all()
     low, high = right.images[0].get_clim()
-    assert low == -high == -30
+    assert low == -high == -7
+    assert [text.get_text() for text in right.texts] == ["+7", "+3", "+1", "-1", "-1", "-2", "-1"]
+    assert "10 to 50 images each" in right.get_xlabel()
     assert "3 errors in 60 with all units" in figure.get_suptitle()
     assert "4 units, most errors first" in figure.get_suptitle()
     figure.draw_without_rendering()
+
+
+def test_few_errors_look_like_few() -> None:
+    figure = plot_ablation(answer(np.array([[1, 0], [6, 1]]), [0, 0], [50, 50]), "conv1", ["a", "b"])
+    left, right = figure.axes
+    assert right.images[0].get_clim() == (-CHANCE, CHANCE)  # one error is no dark cell
+    assert [to_hex(bar.get_facecolor()) for bar in left.patches] == [style.WRONG, "#999999"]
 
 
 def test_many_units_and_long_names_fit_on_a_screen() -> None:

@@ -14,7 +14,8 @@ def test_the_curve_begins_before_the_first_error() -> None:
     (ax,) = figure.axes
     assert ax.get_xlim() == (70, 100)
     assert (
-        ax.get_title() == "95.00 % accuracy if all are accepted; no error in the most confident 85.0 %"
+        ax.get_title()
+        == "95.00 % accuracy if all 100 images are accepted; no error in the most confident 85.0 %"
     )
     assert ax.lines[0].get_data()[0] == pytest.approx(100 * curve.coverages)
     assert ax.lines[0].get_data()[1] == pytest.approx(100 * curve.accuracies)
@@ -33,4 +34,8 @@ def test_the_curve_begins_before_the_first_error() -> None:
 def test_few_images_all_correct_or_all_misclassified(labels: list[int]) -> None:
     sure = np.array([0.9, 0.95, 0.95])
     curve = coverage_curve(np.stack([sure, 1 - sure], axis=1), np.array(labels))
-    plot_coverage(curve, curve.at_coverage(1)).draw_without_rendering()
+    figure = plot_coverage(curve, curve.at_coverage(1))
+    figure.draw_without_rendering()
+    # what three images leave open can be seen
+    assert figure.axes[0].get_ylim()[0] < 100 * curve.intervals[-1, 0]
+    assert ("no error" in figure.axes[0].get_title()) == (labels == [1, 0, 0])

@@ -135,7 +135,7 @@ def test_classes_have_a_colour_a_shape_and_a_name_at_their_median() -> None:
         assert name.get_position() == pytest.approx(tuple(np.median(points, axis=0)))
         assert name.get_fontsize() >= 12
     assert ax.get_xlabel() == "first component (50 % of the variance)"
-    assert ax.get_title() == "fc1, PCA: 100 images"
+    assert ax.get_title() == "PCA of the outputs of fc1\n100 images"
     figure.draw_without_rendering()
 
 
@@ -144,13 +144,15 @@ def test_errors_have_a_ring_and_as_many_texts_as_there_is_room() -> None:
     predicted = labels.copy()
     predicted[[6, 100]] = [5, 9]
     found.points[3], found.points[50] = (200, 0), (0, 200)
-    ax = plot_embedding(found, labels, NAMES, predicted=predicted).axes[0]
+    options = {"predicted": predicted, "name": "inputs of fc2"}
+    ax = plot_embedding(found, labels, NAMES, **options).axes[0]
     ring = ax.collections[-1]
     assert to_hex(ring.get_edgecolor()[0]) == style.WRONG
     assert ring.get_offsets().tolist() == [[200, 0], [0, 200]]
     assert {t.get_text() for t in ax.texts} == {*NAMES, "3→5", "0→9"}
-    assert ax.get_title() == "fc1, t-SNE: 100 images, 2 misclassified (true→predicted)"
-    assert ax.get_xlabel() == "only neighbourhoods have a meaning"
+    title = "t-SNE of the inputs of fc2\n100 images, 2 of them misclassified (true→predicted)"
+    assert ax.get_title() == title
+    assert ax.get_xlabel() == "only which points are neighbours is meaningful"
     found.points[:] = 0
     crowd = plot_embedding(found, labels, NAMES, predicted=(labels + 1) % 10)
     assert len(crowd.axes[0].texts) == 10  # the classes, no room for more

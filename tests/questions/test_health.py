@@ -66,7 +66,7 @@ def test_counts_and_gradients_are_those_of_plain_torch(monkeypatch: pytest.Monke
     monkeypatch.setattr(health, "GRADIENT_IMAGES", 130)
     table = layer_health(model, x, labels, CE, batch_size=64)
     model.eval()
-    CE(model(x[:130]), labels[:130]).backward()
+    CE(model(x[::3]), labels[::3]).backward()
     with torch.no_grad():
         # ReLU before the pooling, as is usual
         a1 = functional.relu(model.conv1(x))

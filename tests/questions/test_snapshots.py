@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from lenetscope.errors import DataError
+from lenetscope.questions import spread
 from lenetscope.questions.snapshots import (
     FilterMovement,
-    _spread,
     filter_movement,
     plot_filter_movement,
     plot_filter_snapshots,
@@ -88,5 +88,5 @@ def test_filters_of_several_channels_are_an_error() -> None:
 
 
 def test_epochs_are_left_out_evenly() -> None:
-    assert _spread([0, 1, 2, 3, 4, 5, 6], 4) == [0, 2, 4, 6]
-    assert _spread([0, 3, 4], 8) == [0, 3, 4]
+    assert spread([0, 1, 2, 3, 4, 5, 6], 4) == [0, 2, 4, 6]
+    assert spread([0, 3, 4], 8) == [0, 3, 4]

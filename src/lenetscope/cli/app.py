@@ -6,14 +6,16 @@ file of a command is imported when the command runs, and torch only after its ar
 
 import json
 import sys
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 
-from lenetscope.progress import Progress, no_progress
+from lenetscope.progress import Show, show_nothing
+from lenetscope.table import interval, percent
 
 if TYPE_CHECKING:
     from lenetscope.evaluation.scores import Scores
@@ -23,41 +25,100 @@ INTERRUPTED = 130
 """Exit status of a command that was stopped."""
 
 COMMANDS = {
-    "train": "Train a recipe and save the run in a folder.",
-    "evaluate": "Count correct and wrong predictions on the test images.",
-    "predict": "Predict which digit each picture shows, with the network of a run.",
-    "read": "Read the number written in each photo, scan or drawing, or report that it is unreadable.",
-    "inspect": "List the layers of a run's network, and draw figures that answer questions about it.",
-    "report": "Write a report of a run: one HTML page that opens in any browser, offline.",
-    "recipes": "List the recipes that ship with the package, or print one.",
+    "train": (
+        "Train a recipe and save the run in a folder.",
+        "lenetscope train --recipe fast --seed 1",
+    ),
+    "evaluate": (
+        "Count correct and wrong predictions on the test images.",
+        "lenetscope evaluate runs/reference-1",
+    ),
+    "compare": (
+        "Compare runs on the same test images, and say whether a difference may be luck.",
+        "lenetscope compare runs/reference-1 runs/fast-1",
+    ),
+    "predict": (
+        "Predict which digit each picture shows, with the network of a run.",
+        "lenetscope predict runs/reference-1 digit.png",
+    ),
+    "read": (
+        "Read the number written in each photo, scan or drawing, or report that it is unreadable.",
+        "lenetscope read photo.jpg",
+    ),
+    "inspect": (
+        "List the layers of a run's network, and draw figures that answer questions about it.",
+        "lenetscope inspect runs/reference-1 --what filters,outputs",
+    ),
+    "report": (
+        "Write a report of a run: one HTML page that opens in any browser, offline.",
+        "lenetscope report runs/reference-1 --open",
+    ),
+    "find-lr": (
+        "Suggest a learning rate for a recipe, after a few training steps at growing rates.",
+        "lenetscope find-lr --recipe fast",
+    ),
+    "recipes": (
+        "List the recipes that ship with the package, or print one.",
+        "lenetscope recipes fast",
+    ),
 }
+"""What each command does, and an example of it."""
 
 app = App(
     name="lenetscope",
     help="Train a small convolutional network on handwritten digits, and see inside it.",
     help_epilogue="Start with: lenetscope train",
     version=lambda: version("lenetscope"),
+    version_flags=("--version", "-V"),
     help_format="plaintext",
 )
-for _name, _help in COMMANDS.items():
-    app.command(f"lenetscope.cli.{_name}:{_name}", name=_name, help=_help)
+for _name, (_help, _example) in COMMANDS.items():
+    _path = f"lenetscope.cli.{_name.replace('-', '_')}:{_name.replace('-', '_')}"
+    app.command(_path, name=_name, help=_help, help_epilogue=f"Example: {_example}")
 
-RunFolder = Annotated[Path, Parameter(help="folder of a run")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="print JSON, for machines")]
+
+def whole(_kind: object, tokens: Sequence[Token]) -> int:
+    """Return a whole number, which a word such as 3.5 is not."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f'"{tokens[0].value}" is not a whole number') from None
+
+
+WHOLE = Parameter(converter=whole)
+Whole = Annotated[int, WHOLE]
+RunFolder = Annotated[Path | None, Parameter(help="folder of a run (default: the newest in runs)")]
+Json = Annotated[
+    bool,
+    Parameter(name="--json", negative="", show_default=False, help="print JSON, for machines"),
+]
 Device = Annotated[str | None, Parameter(help="auto, cpu, cuda or mps (default: the recipe's)")]
 DataDir = Annotated[
     Path | None,
     Parameter(help="folder of the data; also LENETSCOPE_DATA_DIR (default: the user's cache)"),
 ]
+DataOfRun = Annotated[
+    Path | None,
+    Parameter(name="--data-dir", help="folder of the data (default: where it was in training)"),
+]
 
 
-def open_run(path: Path) -> "Run":
-    """Open a run folder, and prepare the process as its recipe says."""
+def open_run(path: Path | None) -> "Run":
+    """Open a run folder, or the newest one, and prepare the process as its recipe says."""
     from lenetscope.runs.folder import Run
 
-    run = Run.open(path)
+    run = Run.open(newest_run() if path is None else path)
     prepare_process(run.recipe().threads)
     return run
+
+
+def newest_run() -> Path:
+    """Return the folder of the newest run, and name it."""
+    from lenetscope.runs.folder import Run
+
+    path = Run.newest().path
+    note(f"{path} is the newest run.")
+    return path
 
 
 def prepare_process(threads: int) -> None:
@@ -72,20 +133,24 @@ def prepare_process(threads: int) -> None:
 
 def accuracy_of(scores: "Scores") -> str:
     """Return the accuracy with its interval, as text."""
-    low, high = (100 * bound for bound in scores.accuracy_interval)
-    interval = f"95 % interval {low:.2f} to {high:.2f}, {scores.errors} errors in {scores.n:,}"
-    return f"{100 * scores.accuracy:.2f} %  ({interval})"
+    bounds = interval(scores.accuracy_interval)
+    return f"{percent(scores.accuracy)}  ({bounds}, {scores.errors} errors in {scores.n:,})"
 
 
-def progress_bar(label: str) -> Progress:
-    """Return what shows progress: a bar on a terminal, nothing elsewhere."""
+@contextmanager
+def progress_bar() -> Iterator[Show]:
+    """Yield what shows how much is done and how long the rest will take: a bar, on a terminal only."""
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
-        return no_progress
-    return partial(track, description=label, console=console, transient=True)
+        yield show_nothing
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=600) as bars:
+        bar = bars.add_task("", total=1)
+        yield lambda done, task: bars.update(bar, completed=done, description=task)
 
 
 def show(as_json: bool, facts: dict[str, Any], text: str) -> None:

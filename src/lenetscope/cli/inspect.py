@@ -12,14 +12,15 @@ _WHAT = f"{', '.join(QUESTIONS.names())}; all; or list, to print what they ask (
 
 
 def inspect(
-    run: app.RunFolder,
+    run: app.RunFolder = None,
+    /,
     *,
     what: Annotated[list[str] | None, Parameter(help=_WHAT, negative="", consume_multiple=True)] = None,
     image: Annotated[list[Path] | None, Parameter(negative="")] = None,
     layers: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     format: Literal["png", "svg"] = "png",
     out: Path | None = None,
-    data_dir: app.DataDir = None,
+    data_dir: app.DataOfRun = None,
     device: app.Device = None,
     as_json: app.Json = False,
 ) -> None:
@@ -48,8 +49,9 @@ def inspect(
 
     inspection = Inspection.open(app.open_run(run), device=device, data_dir=data_dir)
     selection = Selection.of(inspection, image or [], layers)
-    paths = inspection.draw(asked, selection, out=out, format=format, tracker=app.progress_bar)
+    with app.progress_bar() as show:
+        paths = inspection.draw(asked, selection, out=out, format=format, show=show)
     rows, parameters = inspection.layers, inspection.arch.count_parameters()
-    facts = {"run": str(run), "layers": rows.as_dicts(), "parameters": parameters}
+    facts = {"run": str(inspection.run.path), "layers": rows.as_dicts(), "parameters": parameters}
     lines = [str(rows), f"parameters  {parameters:,}", *map(str, paths)]
     app.show(as_json, facts | {"figures": [str(path) for path in paths]}, "\n".join(lines))

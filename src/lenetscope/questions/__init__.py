@@ -6,7 +6,7 @@ name: ``top_patches.py`` is ``lenetscope inspect --what top-patches``. The comma
 walk the registry, so that a new file is all that a new question needs.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,6 +55,8 @@ class Question:
         chapter: of the report.
         heading: in the report.
         place: where in the chapter; the lowest stands first.
+        costs: seconds that its part and its figures take, relative to those of other questions.
+        slow: whether ``lenetscope report --quick`` leaves it out.
         default: whether ``lenetscope inspect`` asks it when nothing else is said.
         of_layers: whether it is about layers, and asked by default when layers are chosen.
     """
@@ -66,6 +68,8 @@ class Question:
     chapter: Chapter = "inside"
     heading: str = ""
     place: int = 100
+    costs: tuple[float, float] = (1.0, 1.0)
+    slow: bool = False
     default: bool = False
     of_layers: bool = False
 
@@ -79,6 +83,26 @@ class Question:
 
 
 QUESTIONS: Registry[Question] = Registry("question", __name__)
+
+
+def spread(epochs: Sequence[int], most: int) -> list[int]:
+    """Return at most so many of the epochs, evenly spaced, with the first and the last among them.
+
+    >>> spread(range(16), 4)
+    [0, 5, 10, 15]
+    """
+    last, count = len(epochs) - 1, min(most, len(epochs))
+    return [epochs[round(k * last / max(count - 1, 1))] for k in range(count)]
+
+
+def some_images(count: int, total: int) -> str:
+    """Say on how many of the test images something was counted, see `Inspection.sample`.
+
+    >>> some_images(1000, 10000), some_images(60, 60)
+    ('1,000 test images (evenly spaced among all 10,000)', 'all 60 test images')
+    """
+    spread = f" (evenly spaced among all {total:,})"
+    return f"{count:,} test images{spread}" if count < total else f"all {total:,} test images"
 
 
 def numbered(name: str, page: int) -> str:

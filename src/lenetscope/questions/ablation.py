@@ -28,7 +28,7 @@ from lenetscope.observe import (
 )
 from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Part, Question, some_images
 from lenetscope.questions.filters import CONVOLUTIONS
 from lenetscope.table import ShowsRows, Table, column
 
@@ -44,6 +44,9 @@ COPIES = 10
 """Units that are switched off in one pass: what comes before the layer costs a tenth then."""
 SHOWN = 32
 """Units that are drawn at most: those with the most errors."""
+CHANCE = 6
+"""Errors added from which a unit is told apart from chance: of six images on which two equally good
+networks differ, all six speak against the same one in 1 of 32 cases (sign test, both sides)."""
 PAGE_IMAGES, PAGE_UNITS, PAGE_CLASSES = 1000, 128, 12
 """Test images that the report counts on; units and classes beyond which it leaves the figure out."""
 
@@ -215,6 +218,9 @@ def plot_ablation(
 ) -> "Figure":
     """Draw the errors added without each unit, most first, and the classes that they were added to.
 
+    All are counts of images. Bars of fewer than `CHANCE` are grey, and the colours of the cells reach
+    at least as far, so that a single error looks like one.
+
     Args:
         found: the answer of `ablate`.
         layer: whose units are drawn.
@@ -229,29 +235,37 @@ def plot_ablation(
     errors, made = found.errors[layer].sum(dim=1).numpy(), int(found.baseline.sum())  # (units,)
     added = errors - made
     order = np.argsort(-added, kind="stable")[:SHOWN]
-    by_class = 100 * found.added(layer).nan_to_num(0).numpy()[order]  # (shown, K)
-    norm = style.colour_scale(by_class, signed=True)
-    size = (4.0 + 0.42 * len(classes), 0.21 * len(order) + 1.5)
+    by_class = (found.errors[layer] - found.baseline).numpy()[order]  # (shown, K)
+    norm = style.colour_scale(np.append(by_class, CHANCE), signed=True)
+    size = (4.0 + 0.42 * len(classes), 0.21 * len(order) + 1.7)
     with style.new_figure(figure_options, size) as figure:
         left, right = figure.subplots(
             1, 2, sharey=True, gridspec_kw={"width_ratios": (2.4, 0.36 * len(classes))}
         )
-        colours = [style.WRONG if value > 0 else style.TRAIN for value in added[order]]
+        looks = {1: style.WRONG, 0: "#999999", -1: style.TRAIN}
+        colours = [looks[int(np.sign(value)) * (abs(value) >= CHANCE)] for value in added[order]]
         left.barh(range(len(order)), added[order], color=colours, height=0.75)
         left.axvline(0, color=style.INK, linewidth=0.6)
         left.set_yticks(range(len(order)), [str(unit) for unit in order], fontsize=8)
-        left.set(ylabel="unit switched off", xlabel="errors added", ylim=(len(order) - 0.5, -0.5))
+        left.set(ylabel="unit switched off", ylim=(len(order) - 0.5, -0.5))
+        left.set_xlabel(f"errors added\n(grey: below {CHANCE}, may be chance)")
         left.set_title("all classes")
         left.tick_params(axis="y", length=0)
         style.whole_numbers(left.xaxis)
         style.grid(left, "x")
         right.imshow(by_class, cmap=style.SIGNED, norm=norm, aspect="auto")
+        for place, k in np.argwhere(by_class).tolist():
+            count = int(by_class[place, k])
+            colour = "white" if abs(norm(count) - 0.5) > 0.3 else style.INK
+            right.text(k, place, f"{count:+d}", color=colour, fontsize=6, ha="center", va="center")
         right.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
         right.tick_params(length=0)
         right.tick_params(axis="y", labelleft=False)
-        right.set(xlabel="true class", title="by class")
+        few, many = int(found.totals.min()), int(found.totals.max())
+        each = f"{few:,}" if few == many else f"{few:,} to {many:,}"
+        right.set(xlabel=f"true class\n({each} images each)", title="by class")
         right.spines[:].set_visible(False)
-        style.colour_bar(right, norm, style.SIGNED, "errors added, % of the class")
+        style.colour_bar(right, norm, style.SIGNED, "errors added")
         which = f"{len(order)} of {len(errors)}" if len(order) < len(errors) else f"{len(errors)}"
         images = f"{made} errors in {int(found.totals.sum()):,} with all units"
         figure.suptitle(f"{layer}: {which} units, most errors first ({images})", fontsize=11)
@@ -270,9 +284,9 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
 
 
 PAGE = """
-<p class="say">Each unit of {{ layer }} was switched off by itself, and the errors on the first
-{{ n | number }} test images counted again. A difference of one or two errors may be chance. Where a
-unit adds few errors, other units do the same work.</p>
+<p class="say">Each unit of {{ layer }} was switched off by itself, and the errors on {{ some }} were
+counted again. Fewer than {{ chance }} errors more or less may be chance. A unit without which no errors
+are added is not needed by itself: it may be useless, or other units may do the same work.</p>
 <figure>{{ figure | inline("ablation", "errors added without each unit of " ~ layer ~ ", by class")
 | scrolling("Errors without a unit") }}</figure>
 """
@@ -288,10 +302,12 @@ def _part(inspection: "Inspection") -> Part:
             f"{layer} has {units} units and there are {len(inspection.classes)} classes: too many for "
             "one figure. lenetscope inspect --what ablation draws it."
         )
-    images, labels = inspection.images[:PAGE_IMAGES], inspection.labels[:PAGE_IMAGES]
+    rows = inspection.sample(PAGE_IMAGES)
+    images, labels = inspection.images[rows], inspection.labels[rows]
     found = ablate(inspection.model, images, labels, layer, progress=inspection.progress)
     figure = plot_ablation(found, layer, inspection.classes)
-    return Part.of(PAGE, layer=layer, n=len(images), figure=figure)
+    some = some_images(len(rows), len(inspection.labels))
+    return Part.of(PAGE, layer=layer, some=some, chance=CHANCE, figure=figure)
 
 
 Question(
@@ -301,4 +317,5 @@ Question(
     part=_part,
     heading="Ablation: the network without one unit",
     place=50,
+    slow=True,
 ).register()

@@ -32,7 +32,7 @@ from lenetscope.observe import (
 )
 from lenetscope.plots import style, tiles
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Part, Question, some_images
 from lenetscope.restore import device_of
 from lenetscope.table import ShowsRows, Table, column
 
@@ -50,8 +50,8 @@ STARTS = 8
 LAPLACIAN = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
 COLUMNS, UNITS = 8, 32
 """Images in a row of the figure; units of a layer that ``lenetscope inspect`` draws, the first ones."""
-PAGE_CLASSES, PAGE_IMAGES = 12, 2000
-"""In the report: classes, and test images to compare with, the first ones."""
+PAGE_CLASSES, PAGE_IMAGES, PAGE_STEPS = 12, 2000, 100
+"""In the report: classes, test images to compare with, and steps."""
 
 
 @dataclass(frozen=True)
@@ -316,9 +316,10 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
 
 
 PAGE = """
-<p class="say">Made, not found: starting from faint noise, each image was changed step by step to raise
-the output of one class. Below it are that output and the highest among the first {{ n | number }} test
-images. An image with a higher output than any real one need not look like the class.</p>
+<p class="say">These images were computed: starting from faint noise, the pixels were changed step by
+step to raise the output (logit) of one class. Below each image are its output and the highest output
+among {{ some }}. An image whose output is higher than that of any real one need not look like the
+class.</p>
 <ul class="strip">
 {% for shade, name, row in shown %}
 <li>{{ shade | picture("image made for class " ~ name, 84) }}<p class="fine">{{ name }}:
@@ -329,12 +330,17 @@ images. An image with a higher output than any real one need not look like the c
 
 
 def _part(inspection: "Inspection") -> Part:
-    classes, images = inspection.classes[:PAGE_CLASSES], inspection.images[:PAGE_IMAGES]
+    classes, rows = inspection.classes[:PAGE_CLASSES], inspection.sample(PAGE_IMAGES)
+    images, some = inspection.images[rows], some_images(len(rows), len(inspection.labels))
     found = maximize_activation(
-        inspection.model, units=range(len(classes)), images=images, progress=inspection.progress
+        inspection.model,
+        units=range(len(classes)),
+        images=images,
+        ascent=Ascent(steps=PAGE_STEPS),
+        progress=inspection.progress,
     )
     shown = list(zip((255 * found.shades).round().byte(), classes, found.rows, strict=True))
-    return Part.of(PAGE, n=len(images), shown=shown)
+    return Part.of(PAGE, some=some, shown=shown)
 
 
 Question(

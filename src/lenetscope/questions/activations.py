@@ -18,7 +18,7 @@ from lenetscope.errors import DataError, LayerError
 from lenetscope.observe import BATCH_SIZE, Call, Layers, find_layer, layer_outputs
 from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Part, Question, some_images
 from lenetscope.table import Table, column
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 SATURATED_TANH, SATURATED_SIGMOID = 0.97, 0.03
 """tanh beyond ±0.97 and sigmoid within 0.03 of 0 or 1 have slopes of less than 6 % and 3 %."""
-PAGE_IMAGES = 1000
-"""Test images that the report measures on, the first ones."""
+PAGE_IMAGES = 500
+"""Test images that the report measures on."""
 UNCHANGING = ("Flatten", "Dropout", "Identity")
 """Kinds of layers that the report leaves out: their outputs are their inputs."""
 
@@ -226,18 +226,18 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
 
 
 PAGE = """
-<p class="say">The outputs of each layer for the first {{ n | number }} test images. A unit that is zero
-for all of them is dead and of no use; many dead units after a ReLU suggest that the learning rate was
-too high.</p>
+<p class="say">The outputs of each layer for {{ some }}. A unit that is zero for all of them is dead:
+it contributes nothing. Many dead units after a ReLU can be due to a learning rate that was too
+high.</p>
 {{ rows | scrolling("Statistics of the layers") }}
 """
 
 
 def _part(inspection: "Inspection") -> Part:
-    images = inspection.images[:PAGE_IMAGES]
+    images = inspection.images[inspection.sample(PAGE_IMAGES)]
     rows = activation_statistics(inspection.model, images, progress=inspection.progress)
     shown = Table(row for row in rows if row.kind not in UNCHANGING)
-    return Part.of(PAGE, n=len(images), rows=shown)
+    return Part.of(PAGE, some=some_images(len(images), len(inspection.labels)), rows=shown)
 
 
 Question(
@@ -246,6 +246,6 @@ Question(
     figures=_figures,
     part=_part,
     chapter="training",
-    heading="The state of its layers",
+    heading="Outputs of the layers",
     place=50,
 ).register()

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 PAGE = """
 <p class="say">
 <strong>{{ "There is" if r.ece <= r.ece_chance else "The network is" }} {{ r.verdict }}.</strong>
-The mean probability of the predicted class is {{ r.confidence | percent }}, the accuracy
+The mean probability of the predicted class is {{ r.confidence | probability }}, the accuracy
 {{ r.accuracy | percent }}. The expected calibration error is {{ r.ece | percent }}; on
 {{ r.n | number }} images, chance alone causes up to {{ r.ece_chance | percent }}. This holds for images
-like the test images: for others, probabilities may mean nothing.</p>
+like the test images only: a picture of something else can get a high probability, too.</p>
 <div class="columns"><figure>
 {{ figure | inline("reliability", "accuracy by confidence; the table gives the same") }}
-<figcaption>On the dashed line confidence and accuracy agree; points below it are overconfident. Bins of
-few images tell little.</figcaption></figure><div><details><summary>The bins as a table</summary>
+<figcaption>On the dashed line confidence and accuracy agree; below it the network is overconfident.
+The vertical lines are 95 % intervals: they are long where a bin holds few
+images.</figcaption></figure><div><details><summary>The bins as a table</summary>
 {{ bins | scrolling("Confidence and accuracy") }}</details>
 {% if c %}<p>With logits divided by
 {% for t in c.temperatures %}{{ "%.2f" | format(t) }}{{ " and " if not loop.last }}{% endfor %}
@@ -84,11 +85,13 @@ def _draw_diagram(ax: "Axes", bins: Mapping[str, Any]) -> None:
 
 
 def _draw_counts(ax: "Axes", bins: Mapping[str, Any]) -> None:
-    """Draw the number of images per bin, on a logarithmic scale from below 1; label the largest."""
+    """Draw the number of images per bin, on a logarithmic scale from below 1; label the largest.
+
+    As lines across each bin: a bar has no length on a scale without zero.
+    """
     low, high, n = bins["low"], bins["high"], bins["n"]
-    # bins of equal mass can be very narrow: an edge keeps them visible
-    look: Any = {"color": style.TRAIN, "edgecolor": style.TRAIN, "linewidth": 0.6, "alpha": 0.75}
-    ax.bar(100 * low, n - 0.5, 100 * (high - low), bottom=0.5, align="edge", **look)
+    ax.hlines(n, 100 * low, 100 * high, color=style.TRAIN, linewidth=3)
+    ax.plot(50 * (low + high), n, "o", color=style.TRAIN, markersize=3)  # bins can be very narrow
     top = 6 * n.max()
     ax.set(xlabel="confidence, %", xticks=range(0, 101, 20), yscale="log", ylim=(0.5, top))
     ax.set(yticks=[10**k for k in range(7) if 10**k <= top])

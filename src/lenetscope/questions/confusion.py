@@ -22,8 +22,9 @@ CONFUSED = 8
 
 PAGE = """
 <p class="say">Rows are true classes, columns predicted ones: what lies off the diagonal is an error.
-Choose a cell to see its images{% if left_out %}; {{ left_out | number }} misclassified images are
-counted but not shown, to keep the page small{% endif %}.</p>
+{% if most %}The darkest cell holds {{ most | percent(1) }} of the images of its class; the others are
+shaded in proportion. {% endif %}Choose a cell to see its images{% if left_out %};
+{{ left_out | number }} misclassified images are counted but not shown, to keep the page small{% endif %}.</p>
 <div class="matrix"><div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">
 <table id="confusion" class="confusion{% if classes | map('length') | max > 3 %} long{% endif %}">
 <caption class="unseen">Rows: true class. Columns: predicted class. Cells: test images.</caption>
@@ -32,7 +33,7 @@ counted but not shown, to keep the page small{% endif %}.</p>
 <tbody>{% for row in scores.confusion.tolist() %}{% set i = loop.index0 %}
 <tr><th scope="row"><span>{{ classes[i] }}</span></th>
 {% for n in row %}{% set j = loop.index0 %}
-{% set share = [1, 20 * n / (row | sum or 1)] | min %}
+{% set share = n / (row | sum or 1) / (most or 1) %}
 <td{% if i == j %} class="right"{% elif n %} class="wrong" style="--share: {{ share }}"{% endif %}>
 {%- if n %}<button type="button" data-true="{{ i }}" data-predicted="{{ j }}"
 aria-label="true {{ classes[i] }}, predicted {{ classes[j] }}: {{ n }}">{{ n }}</button>
@@ -44,8 +45,11 @@ Tab, arrow keys and Enter.</p></div></div>
 <p class="say">Precision: the fraction of the images predicted as a class that belong to it. Recall: the
 fraction of the images of a class that are predicted as it.</p>
 {{ scores.per_class() | scrolling("Scores of each class") }}</div>
-<div><h4>Most confused</h4><p class="say">{% if confused %}With so few images per pair, another seed
-gives another order.{% else %}No image is misclassified.{% endif %}</p>{{ confused or "" }}</div></div>
+<div><h4>Most confused</h4><p class="say">{% if confused %}Counts vary by chance: with
+other test images the {{ confused[0].n | number }} at the top could easily be
+{{ ([0, confused[0].n - 2 * confused[0].n ** 0.5] | max) | round | int | number }} or
+{{ (confused[0].n + 2 * confused[0].n ** 0.5) | round | int | number }} (two standard deviations).
+{% else %}No image is misclassified.{% endif %}</p>{{ confused or "" }}</div></div>
 """
 
 
@@ -58,7 +62,7 @@ def plot_confusion(matrix: style.Array, classes: Sequence[str], **figure_options
         figure_options: go to `matplotlib.figure.Figure`.
     """
     count, total, correct = len(matrix), int(matrix.sum()), int(matrix.trace())
-    errors = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) * (1 - np.eye(count))
+    errors = 100 * _error_shares(matrix)
     side = min(style.MAX_SIDE, 2.4 + 0.52 * count)
     with style.new_figure(figure_options, (side + 0.8, side)) as figure:
         ax = figure.subplots()
@@ -80,6 +84,12 @@ def plot_confusion(matrix: style.Array, classes: Sequence[str], **figure_options
     return figure
 
 
+def _error_shares(matrix: style.Array) -> style.Array:
+    """Return what fraction of its true class each cell off the diagonal holds, (K, K)."""
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) * (1 - np.eye(len(matrix)))
+    return np.asarray(shares)
+
+
 def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tuple[str, Figure]]":
     scores = inspection.run.scores() or inspection.scores.as_dict()
     yield "confusion", plot_confusion(np.array(scores["confusion"]), scores["classes"])
@@ -90,6 +100,7 @@ def _part(inspection: "Inspection") -> Part:
     return Part.of(
         PAGE,
         scores=scores,
+        most=float(_error_shares(scores.confusion).max()),
         classes=scores.classes,
         left_out=inspection.embedded.left_out,
         confused=scores.most_confused(CONFUSED),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lenetscope.evaluation.coverage import Accepted, Coverage, coverage_curve
 from lenetscope.plots import style
 from lenetscope.questions import Part, Question
+from lenetscope.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,8 @@ def plot_coverage(curve: Coverage, *marks: Accepted, **figure_options: Any) -> "
     flawless = float(coverages[curve.errors == 0].max(initial=0.0))
     start = max(0.0, 10 * math.floor(flawless / 10) - 10)
     # the first few images tell little: their intervals would squeeze the curve flat
-    lowest = float(accuracies[coverages >= max(start, 5)].min(initial=accuracies[-1]))
+    shown = coverages >= max(start, 5)
+    lowest = float(accuracies[shown].min(initial=bounds[-1, 0]))
     room = max(100 - lowest, 0.05)
     with style.new_figure(figure_options, (6.5, 4.0)) as figure:
         ax = figure.subplots()
@@ -47,13 +49,14 @@ def plot_coverage(curve: Coverage, *marks: Accepted, **figure_options: Any) -> "
         # the texts stand below the curve in the order of the points, so that no lines cross
         for number, mark in enumerate(sorted(marks, key=lambda mark: -(mark.accuracy or 0))):
             x, y = 100 * mark.coverage, 100 * (mark.accuracy or 0)
-            text = f"{x:.1f} % accepted, accuracy {y:.2f} %"
+            text = f"{percent(mark.coverage, 1)} accepted, accuracy {percent(mark.accuracy or 0)}"
             ax.plot(x, y, "o", color=style.WRONG, zorder=3)
             ax.annotate(text, (x, y), (0.72, 0.64 - 0.13 * number), textcoords="axes fraction", **look)
         ax.set(xlim=(start, 100), ylim=(100 - 1.25 * room, 100 + 0.05 * room))
         ax.set(xlabel="images accepted, the most confident first, %", ylabel="accuracy, %")
-        none = f"; no error in the most confident {flawless:.1f} %" if flawless else ""
-        ax.set_title(f"{accuracies[-1]:.2f} % accuracy if all are accepted{none}")
+        none = f"; no error in the most confident {percent(flawless / 100, 1)}" if flawless else ""
+        what = f"{percent(curve.accuracies[-1])} accuracy if all {curve.n:,} images are accepted"
+        ax.set_title(what + none * (flawless < 100))
         ax.legend(loc="lower left", fontsize=9)
         ax.ticklabel_format(useOffset=False)
         style.grid(ax)
@@ -71,14 +74,18 @@ def _part(inspection: "Inspection") -> Part:
     curve = coverage_curve(inspection.probabilities, inspection.labels)
     return Part.of(
         """
-<p class="say">If the network may answer “I don't know” where its confidence is low, it is more accurate
-on the other images.</p>
+<p class="say">The network may answer “I don't know” where its confidence, the probability of the
+predicted class, is low. With {{ some.n | number }} of {{ curve.n | number }} images accepted, the most
+confident ones, the accuracy is {{ some.accuracy | percent }}; with all of them it is
+{{ everything.accuracy | percent }}.</p>
 <div class="columns">{{ curve.rows }}
 <figure>{{ figure | inline("coverage", "accuracy of the most confident images by the fraction accepted")
 | scrolling("Accuracy by coverage") }}
 <figcaption>The band is the 95 % interval of each accuracy by itself.</figcaption></figure></div>
 """,
         curve=curve,
+        some=curve.at_coverage(0.9),
+        everything=curve.at_coverage(1),
         figure=plot_coverage(curve, figsize=(6.2, 3.9)),
     )
 

@@ -51,7 +51,11 @@ def plot_curves(history: Sequence[Mapping[str, Any]], **figure_options: Any) -> 
 
 
 def plot_lr_range(
-    tracking: Mapping[str, Sequence[float]], step_mode: str = "exp", ax: "Axes | None" = None
+    tracking: Mapping[str, Sequence[float]],
+    step_mode: str = "exp",
+    ax: "Axes | None" = None,
+    *,
+    marks: "Mapping[str, float | None] | None" = None,
 ) -> "Figure":
     """Draw a learning rate range test, on given axes or on a new figure.
 
@@ -59,6 +63,8 @@ def plot_lr_range(
         tracking: ``{"lr": …, "loss": …}``.
         step_mode: ``"exp"`` draws rates on a logarithmic scale.
         ax: where to draw.
+        marks: rates to mark, by name; None for one that there is not. The loss axis then
+            ends at 1.5 times the first loss.
     """
     with style.new_figure({}, (6, 4)) as figure:
         ax = figure.subplots() if ax is None else ax
@@ -66,6 +72,12 @@ def plot_lr_range(
         ax.set(xlabel="learning rate", ylabel="smoothed loss")
         ax.set_xscale("log" if step_mode == "exp" else "linear")
         style.grid(ax)
+        for dashes, (name, rate) in zip(("-", "--", "-.", ":"), (marks or {}).items(), strict=False):
+            if rate is not None:
+                ax.axvline(rate, color=style.VALID, linestyle=dashes, label=f"{name}: {rate:.2g}")
+        if marks:
+            ax.set_ylim(0, 1.5 * tracking["loss"][0])
+            ax.legend()
     return figure if ax in figure.axes else ax.get_figure()  # type: ignore[return-value]
 
 
@@ -75,10 +87,10 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 
 
 PAGE = """
-<p class="say">Training is measured while the weights still change, and with dropout if there is any, so
-it can look worse than validation. Where training loss keeps falling while validation loss rises, the
-network overfits.{% if not holdout %} The test images serve as validation here: an epoch that is chosen
-by them looks better than it is.{% endif %}</p>
+<p class="say">Training loss and accuracy are measured while the weights still change, and with dropout
+if there is any, so they can be worse than those of validation. Where training loss keeps falling while
+validation loss rises, the network overfits.{% if not holdout %} The test images serve as validation
+here: an epoch that is chosen by them looks better than it is.{% endif %}</p>
 <div class="figures">
 {% for key, figure in figures.items() %}
 <figure>{{ figure | inline("curve-" ~ key, key ~ " by epoch") }}</figure>

@@ -153,6 +153,7 @@ def plot_embedding(
     classes: Sequence[str],
     *,
     predicted: style.Array | None = None,
+    name: str | None = None,
     **figure_options: Any,
 ) -> "Figure":
     """Draw points by class: a colour, a shape, and the name of the class at its median.
@@ -164,6 +165,7 @@ def plot_embedding(
         labels: (N,) true classes of the images that were given to `embed`.
         classes: K names.
         predicted: (N,) predicted classes of these images.
+        name: what was embedded, for the title; by default the outputs of the layer.
         figure_options: go to `matplotlib.figure.Figure`.
 
     Raises:
@@ -187,14 +189,15 @@ def plot_embedding(
         texts = [f"{classes[true[i]]}→{classes[answers[i]]}" for i in wrong]
         _mark_errors(ax, points[wrong], texts, taken, 0.05 * float(np.ptp(points, axis=0).max()))
         if found.explained is None:
-            ax.set(xticks=[], yticks=[], xlabel="only neighbourhoods have a meaning")
+            ax.set(xticks=[], yticks=[], xlabel="only which points are neighbours is meaningful")
         else:
             first, second = (
                 f"component ({100 * part:.0f} % of the variance)" for part in found.explained
             )
             ax.set(xlabel=f"first {first}", ylabel=f"second {second}")
-        errors = "" if predicted is None else f", {len(wrong)} misclassified (true→predicted)"
-        ax.set_title(f"{found.layer}, {TITLES[found.method]}: {len(true):,} images{errors}")
+        name = name or f"outputs of {found.layer}"
+        errors = "" if predicted is None else f", {len(wrong)} of them misclassified (true→predicted)"
+        ax.set_title(f"{TITLES[found.method]} of the {name}\n{len(true):,} images{errors}")
     return figure
 
 
@@ -228,7 +231,9 @@ def _draw(
     model, images = inspection.model, inspection.images
     found = embed(model, images, layer, method=method, subset=subset, progress=inspection.progress)
     labels, predicted = inspection.labels.numpy(), inspection.predicted.numpy()
-    return found, plot_embedding(found, labels, inspection.classes, predicted=predicted)
+    name = f"inputs of {inspection.last_layer}, the last layer"
+    name = name if layer == inspection.penultimate else f"outputs of {layer}"
+    return found, plot_embedding(found, labels, inspection.classes, predicted=predicted, name=name)
 
 
 def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tuple[str, Figure]]":
@@ -242,16 +247,19 @@ def _part(inspection: "Inspection") -> Part:
     found, figure = _draw(inspection, inspection.penultimate, "tsne", PAGE_SUBSET)
     return Part.of(
         """
-<p class="say">{{ found.images | length | number }} test images, placed by t-SNE from the outputs of
-layer {{ found.layer }}: images that the network finds similar lie near each other. Rings mark
-misclassified images. Only neighbourhoods have a meaning; distances between groups, their sizes and the
-axes have none.</p>
+<p class="say">{{ found.images | length | number }} test images{% if found.images | length < total %},
+drawn at random from {{ total | number }}{% endif %}, placed by t-SNE according to the inputs of {{
+last }}, the last layer: images that are similar to the network are neighbours. Rings mark
+misclassified images. Only neighbourhood is meaningful: distances between groups, the sizes of groups
+and the axes are not.</p>
 <figure>{{ figure
 | inline("embedding", "test images as points, near each other where the network finds them similar")
 | scrolling("Embedding") }}</figure>
 """,
         found=found,
         figure=figure,
+        total=len(inspection.labels),
+        last=inspection.last_layer,
     )
 
 
@@ -262,4 +270,5 @@ Question(
     part=_part,
     heading="Embedding: which images are similar to the network",
     place=60,
+    slow=True,
 ).register()

@@ -18,11 +18,19 @@ from torch import Tensor, nn
 
 from lenetscope.errors import DataError, UsageError
 from lenetscope.evaluation.outputs import Target, chosen_classes, model_outputs, require_logits
+from lenetscope.evaluation.scores import Z_95
 from lenetscope.observe import BATCH_SIZE, require_images
 from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question
-from lenetscope.questions.attribution import Attribution, Baseline, attribute, baseline_of, methods_for
+from lenetscope.questions import Part, Question, some_images
+from lenetscope.questions.attribution import (
+    PAGE_POINTS,
+    Attribution,
+    Baseline,
+    attribute,
+    baseline_of,
+    methods_for,
+)
 from lenetscope.restore import device_of, restored
 from lenetscope.table import ShowsRows, Table, column
 
@@ -35,9 +43,9 @@ if TYPE_CHECKING:
 Map = Attribution | Tensor
 
 JUDGED = 200
-"""Test images that the methods are compared on, the first ones."""
-PAGE_IMAGES, PAGE_ORDERS = 50, 1
-"""The same for the report, and random orders of each kind there: some four seconds on one core."""
+"""Test images that the methods are compared on."""
+PAGE_IMAGES, PAGE_ORDERS, PAGE_STEPS = 50, 1, 14
+"""The same for the report; random orders of each kind, and steps, there."""
 CONTROLS: dict[str, Any] = {"ink": ("#666666", (0, (1, 1.2))), "chance": ("#999999", (0, (5, 2)))}
 """Orders that know nothing of the network: their colours and dashes."""
 LINES: list[tuple[str, Any]] = [
@@ -243,7 +251,7 @@ def _fitting(name: str, attribution: Map, images: Tensor) -> Tensor:
 
 
 def plot_faithfulness(found: Faithfulness, **figure_options: Any) -> "Figure":
-    """Draw mean deletion curves beside mean insertion curves.
+    """Draw mean deletion curves beside mean insertion curves, with the 95 % intervals of the means.
 
     Args:
         found: the answer of `deletion_insertion`.
@@ -263,19 +271,26 @@ def plot_faithfulness(found: Faithfulness, **figure_options: Any) -> "Figure":
                 x, y = 100 * found.fractions.numpy(), 100 * curve.mean(dim=0).numpy()
                 label = f"{found.area(curve).mean():.3f}  {name}"
                 ax.plot(x, y, color=colour, linestyle=dash, linewidth=width, label=label)
+                margin = 100 * Z_95 * curve.std(dim=0).numpy() / len(curve) ** 0.5
+                ax.fill_between(x, y - margin, y + margin, color=colour, alpha=0.12, linewidth=0)
             ax.set(title=title, xlabel=pixels, xlim=(0, 100), ylim=(0, 103))
             style.grid(ax)
             below: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "alignment": "left"}
             ax.legend(title="area under the curve", fontsize=9, title_fontsize=9, **below)
         axes[0].set_ylabel("probability of the class (%)")
+        figure.suptitle(f"means over {len(found.target):,} images, with 95 % intervals", fontsize=11)
     return figure
 
 
-def _compare(inspection: "Inspection", count: int, leave_out: str = "", **options: Any) -> Faithfulness:
-    """Compare the methods that a network allows on the first test images."""
-    model, images = inspection.model, inspection.images[:count]
+def _compare(
+    inspection: "Inspection", count: int, leave_out: str = "", points: int = 50, **options: Any
+) -> Faithfulness:
+    """Compare the methods that a network allows on some of the test images."""
+    model, images = inspection.model, inspection.images[inspection.sample(count)]
     maps = {
-        method: attribute(model, images, method=method, layer=layer, progress=inspection.progress)
+        method: attribute(
+            model, images, method=method, layer=layer, steps=points, progress=inspection.progress
+        )
         for method, layer in methods_for(inspection).items()
         if method != leave_out
     }
@@ -287,19 +302,22 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 
 
 def _part(inspection: "Inspection") -> Part:
-    found = _compare(inspection, PAGE_IMAGES, "occlusion", random_orders=PAGE_ORDERS)
+    options = {"points": PAGE_POINTS, "random_orders": PAGE_ORDERS, "steps": PAGE_STEPS}
+    found = _compare(inspection, PAGE_IMAGES, "occlusion", **options)
     return Part.of(
         """
-<p class="say">The pixels of the first {{ found.target | length }} test images were removed, most
-important first, and added to a black image. With a faithful map the class disappears, and appears,
-sooner than with the pixels in random order (chance) or brightest first (ink). Occlusion takes longer:
-<code>lenetscope inspect --what faithfulness</code>.</p>
+<p class="say">The pixels of {{ some }} were removed, most important first (deletion), and added to an
+image without content in the same order (insertion). If a map is faithful, the probability of the class
+falls, and rises, sooner than with the pixels in random order (chance) or those with the most ink first
+(ink). Occlusion is left out because it takes longer: <code>lenetscope inspect --what
+faithfulness</code> includes it.</p>
 <figure>{{ figure
 | inline("faithfulness", "probability of the class by the fraction of pixels removed and added")
 | scrolling("Deletion and insertion curves") }}</figure>
 {{ found.rows | scrolling("Faithfulness of each method") }}
 """,
         found=found,
+        some=some_images(len(found.target), len(inspection.labels)),
         figure=plot_faithfulness(found),
     )
 

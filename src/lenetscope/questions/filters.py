@@ -172,7 +172,7 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
 PAGE = """
 <p class="say">The weights of each convolution: red is positive, blue negative, white zero. A filter
 that is red on one side and blue on the other responds to edges between the two. Beyond the first layer
-the weights apply to feature maps, not to pixels, and are hard to read by eye.</p>
+the weights apply to feature maps instead of pixels, and are hard to interpret by eye.</p>
 {% for name, weights, figure in shown %}
 <figure>{{ figure | inline("filters-%d" % loop.index0, "filters of layer " ~ name)
 | scrolling("Filters of " ~ name) }}<figcaption>{{ name }}: one

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from lenetscope.errors import DataError
 from lenetscope.evaluation.outputs import model_outputs
 from lenetscope.plots import style
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Part, Question, some_images
 from lenetscope.table import ShowsRows, Table, column
 
 if TYPE_CHECKING:
@@ -157,33 +158,35 @@ def plot_forgetting(found: Forgetting, **figure_options: Any) -> "Figure":
     return figure
 
 
-def _found(inspection: "Inspection") -> Forgetting:
-    epochs = inspection.snapshot_epochs
-    correct = [
-        model_outputs(inspection.model_at(epoch), inspection.images).argmax(dim=1) == inspection.labels
-        for epoch in inspection.progress(epochs)
-    ]
-    return example_forgetting(np.stack([each.numpy() for each in correct]), epochs)
+def _followed(logits: dict[int, Tensor], labels: Tensor) -> Forgetting:
+    """Follow images through the epochs, given their logits after each."""
+    correct = [(each[: len(labels)].argmax(dim=1) == labels).numpy() for each in logits.values()]
+    return example_forgetting(np.stack(correct), list(logits))
 
 
 def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tuple[str, Figure]]":
-    yield "forgetting", plot_forgetting(_found(inspection))
+    logits = {
+        epoch: model_outputs(inspection.model_at(epoch), inspection.images)
+        for epoch in inspection.progress(inspection.snapshot_epochs)
+    }
+    yield "forgetting", plot_forgetting(_followed(logits, inspection.labels))
 
 
 PAGE = """
-<p class="say">Each test image was followed through the epochs.
-{{ found.unforgettable | length | number }} of {{ found.correct[0] | length | number }} were never
-forgotten once they were learned, {{ found.never_learned | length | number }} were never classified
-correctly. Images that are learned and forgotten again lie near the boundary between two classes; some
-are labelled wrongly.</p>
+<p class="say">Counted after each epoch on {{ some }}. {{ found.unforgettable | length | number }} of
+them were never misclassified again once they were correct, {{ found.never_learned | length | number }}
+were never correct. Images that were correct and then misclassified again may be ambiguous, or labelled
+wrongly.</p>
 <figure>{{ figure | inline("forgetting", "test images learned, forgotten and misclassified, by epoch")
 | scrolling("Images learned and forgotten") }}</figure>
 """
 
 
 def _part(inspection: "Inspection") -> Part:
-    found = _found(inspection)
-    return Part.of(PAGE, found=found, figure=plot_forgetting(found, figsize=(5.4, 3.6)))
+    labels = inspection.labels[inspection.followed]
+    found = _followed(inspection.logits_by_epoch, labels)
+    some = some_images(len(labels), len(inspection.labels))
+    return Part.of(PAGE, found=found, some=some, figure=plot_forgetting(found, figsize=(5.4, 3.6)))
 
 
 Question(
@@ -192,6 +195,6 @@ Question(
     figures=_figures,
     part=_part,
     chapter="training",
-    heading="What was learned when",
+    heading="When each image was learned",
     place=30,
 ).register()

@@ -28,7 +28,7 @@ from lenetscope.observe import (
 )
 from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Part, Question, some_images, spread
 from lenetscope.questions.filters import CONVOLUTIONS
 from lenetscope.restore import restored
 from lenetscope.table import Table, column
@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from lenetscope.inspection import Inspection
     from lenetscope.selection import Selection
 
+PAGE_IMAGES, PAGE_EPOCHS = 1000, 6
+"""In the report: test images, and epochs at most."""
 RARE = 0.01
 """Fraction of images below which a unit is rarely active: with ten classes, a tenth of one class."""
 GRADIENT_IMAGES = 500
-"""Images of whose mean loss the gradients are, the first ones."""
+"""Images of whose mean loss the gradients are at most, evenly spaced."""
 DEAD = 0.1
 """Fraction of dead units in a layer above which there is a warning. Three runs of the reference network
 (recipe reference, 15 epochs, MNIST's 10,000 test images) had at most 2 of 128; a learning rate far too
@@ -155,7 +157,8 @@ def layer_health(
             tally.add(call.inputs[0] if by_inputs else call.tensor)
 
     layer_outputs(model, images, list(judges), see, batch_size=batch_size, progress=progress)
-    gradients = _gradients(model, images[:GRADIENT_IMAGES], labels, loss_fn, batch_size)
+    every = math.ceil(len(images) / GRADIENT_IMAGES)
+    gradients = _gradients(model, images[::every], labels[::every], loss_fn, batch_size)
     return Table(tally.row(layers[name], gradients, updates or {}) for name, tally in tallies.items())
 
 
@@ -339,10 +342,12 @@ def plot_health(tables: Mapping[int, Table[LayerHealth]], **figure_options: Any)
     return figure
 
 
-def _tables(inspection: "Inspection") -> tuple[dict[int, Table[LayerHealth]], list[str]]:
+def _tables(
+    inspection: "Inspection", rows: Tensor | slice, epochs: Sequence[int]
+) -> tuple[dict[int, Table[LayerHealth]], list[str]]:
+    """Judge the layers after some epochs by some of the test images."""
     updates = {row.epoch: row.typical() for row in inspection.run.updates()}
-    data = inspection.images, inspection.labels, inspection.arch.loss_fn
-    epochs = inspection.snapshot_epochs
+    data = inspection.images[rows], inspection.labels[rows], inspection.arch.loss_fn
     tables = {
         epoch: layer_health(inspection.model_at(epoch), *data, updates=updates.get(epoch))
         for epoch in inspection.progress(epochs)
@@ -352,7 +357,7 @@ def _tables(inspection: "Inspection") -> tuple[dict[int, Table[LayerHealth]], li
 
 
 def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tuple[str, Figure]]":
-    tables, warnings = _tables(inspection)
+    tables, warnings = _tables(inspection, slice(None), inspection.snapshot_epochs)
     figure = plot_health(tables)
     lines = [textwrap.fill(each, 95) for each in ("epoch", "", *warnings)]
     figure.supxlabel("\n".join(lines), fontsize=10)
@@ -360,9 +365,10 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 
 
 PAGE = """
-<p class="say">A unit is dead if it returns the same number, after ReLU zero, for all {{ n | number }}
-test images. A step should change weights by about 0.1 % of their norm; gradients should not differ a
-thousandfold between layers.</p>
+<p class="say">Measured on {{ some }}. A unit is dead if it returns the same number, after ReLU zero,
+for all of these. As a rule of thumb, one step changes weights by about 0.1 % of their norm, and
+gradients differ less than a thousandfold from layer to layer; there is a warning where they are far
+from that.</p>
 <ul class="warnings">{% for text in warnings %}<li>{{ text }}</li>{% endfor %}</ul>
 <figure>{{ figure
 | inline("health", "dead units, norms, gradients and size of the steps, by layer and epoch")
@@ -371,10 +377,12 @@ thousandfold between layers.</p>
 
 
 def _part(inspection: "Inspection") -> Part:
-    tables, warnings = _tables(inspection)
+    rows = inspection.sample(PAGE_IMAGES)
+    epochs = spread(inspection.snapshot_epochs, PAGE_EPOCHS)
+    tables, warnings = _tables(inspection, rows, epochs)
     return Part.of(
         PAGE,
-        n=len(inspection.labels),
+        some=some_images(len(rows), len(inspection.labels)),
         warnings=warnings,
         figure=plot_health(tables, figsize=(6.2, 5.0)),
     )

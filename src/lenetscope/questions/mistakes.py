@@ -12,7 +12,7 @@ from lenetscope.errors import LenetscopeError, UsageError
 from lenetscope.evaluation.mistakes import Mistake
 from lenetscope.plots import html, style, tiles
 from lenetscope.questions import Part, Question, numbered
-from lenetscope.questions.attribution import HEIGHT, attribute, pictures_of_maps
+from lenetscope.questions.attribution import HEIGHT, PAGE_POINTS, attribute, pictures_of_maps
 from lenetscope.table import percent
 
 if TYPE_CHECKING:
@@ -49,15 +49,17 @@ predicted <strong>{{ names[row.predicted] }}</strong></p>
 {% endmacro %}
 {% set shown = cards | length %}
 {% if not cards %}
-<p class="say">Every test image is classified correctly. That can be chance or an easy task:
-{{ total | number }} images cannot show error rates below about {{ (3 / total) | percent }}.</p>
+<p class="say">All {{ total | number }} test images are classified correctly. The network can still make
+errors on others: with an error rate of {{ ([1, 3 / total] | min) | percent }}, as many images show no
+error in 1 of 20 cases.</p>
 {% else %}
-<p class="say">{% if left_out %}The {{ shown }} worst of {{ (shown + left_out) | number }} misclassified
-images; the others are left out to keep the page small.{% else %}All {{ shown }} misclassified images.
-{% endif %} Those with the least probability of the true class come first. Beside each image: the pixels
-that raise (red) and lower (blue) the logit of the predicted class, and the training images that the
-network finds most similar. {% if doubtful %}By confident learning, {{ doubtful }} of the labels may be
-wrong; only a person can tell.{% endif %}</p>
+<p class="say">{% if left_out %}The {{ shown }} worst of {{ (shown + left_out) | number }}
+misclassified images; the others are left out to keep the page small.{% else %}All {{ shown }}
+misclassified images. {% endif %} Those with the least probability of the true class come first. Beside
+each image: the pixels that raise (red) and lower (blue) the logit of the predicted class, each map on
+a colour scale of its own{% if near %}; below it the training images that are most similar to the
+network{% endif %}. {% if doubtful %}By confident learning, {{ doubtful }} of the labels may be wrong;
+only a person can tell.{% endif %}</p>
 <ol class="cards">{% for each in cards[:open] %}{{ card(*each) }}{% endfor %}</ol>
 {% if shown > open %}<details><summary>The other {{ shown - open }}</summary>
 <ol class="cards" start="{{ open + 1 }}">{% for each in cards[open:] %}{{ card(*each) }}{% endfor %}
@@ -155,8 +157,9 @@ def _part(inspection: "Inspection") -> Part:
     images, predicted = inspection.images[rows], inspection.predicted[rows]
     maps = [""] * len(rows)
     with suppress(LenetscopeError):  # the attribution part gives the reason
-        values = attribute(inspection.model, images, predicted, method="integrated-gradients").values
-        maps = pictures_of_maps(values.numpy(), [names[k] for k in predicted])
+        method = "integrated-gradients"
+        found_maps = attribute(inspection.model, images, predicted, method=method, steps=PAGE_POINTS)
+        maps = pictures_of_maps(found_maps.values.numpy(), [names[k] for k in predicted])
     cards = []
     for row, heat in zip(listed, maps, strict=True):
         text = f"test image {row.index}, labelled {names[row.true]}, predicted {names[row.predicted]}"
@@ -170,6 +173,7 @@ def _part(inspection: "Inspection") -> Part:
         left_out=len(found) - len(cards),
         doubtful=sum(row.label_may_be_wrong for row in found),
         total=len(inspection.labels),
+        near=any(row.nearest for row in listed),
         open=OPEN,
     )
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from lenetscope.errors import DataError, RunError
-from lenetscope.evaluation.outputs import model_outputs, probabilities
+from lenetscope.evaluation.outputs import probabilities
 from lenetscope.plots import html, style, tiles
 from lenetscope.plots.style import Array
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Part, Question, spread
 from lenetscope.questions.filters import filters_of
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ DRAWN_EPOCHS = 8
 """Rows of the figure of filters, evenly spaced over the epochs."""
 COLUMNS, BLOCKS = 16, 2
 """Filters side by side, and blocks of them: more would be too small."""
-PAGE_IMAGES = 1000
-"""Test images on which the report counts correct predictions after each epoch, the first ones."""
 PAGE_EPOCHS, PAGE_BYTES = 60, 1_000_000
 """Epochs of the report's slider at most, and what their filters may take."""
 
@@ -170,19 +167,13 @@ def plot_filter_snapshots(
     return figure
 
 
-def _spread(epochs: list[int], most: int) -> list[int]:
-    """Return at most so many of the epochs, evenly spaced, with the first and the last among them."""
-    places = np.linspace(0, len(epochs) - 1, min(most, len(epochs))).round().astype(int)
-    return [epochs[place] for place in places]
-
-
 def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tuple[str, Figure]]":
     epochs = inspection.snapshot_epochs
     for layer in inspection.selected_convolutions(selection)[:1]:
         weights = {e: filters_of(inspection.model_at(e), layer) for e in inspection.progress(epochs)}
         moved = filter_movement(np.stack(list(weights.values())), epochs)
         yield "filter-movement", plot_filter_movement(moved, layer)
-        some = _spread(epochs, DRAWN_EPOCHS)
+        some = spread(epochs, DRAWN_EPOCHS)
         drawn = np.stack([weights[epoch][:, 0] for epoch in some])  # (E, F, H, W)
         yield "filter-snapshots", plot_filter_snapshots(drawn, some, layer)
 
@@ -213,15 +204,12 @@ def _part(inspection: "Inspection") -> Part:
         raise RunError("the run has kept the weights of one epoch only.")
     layer = next(iter(inspection.convolutions), None)
     size = filters_of(inspection.model, layer).nbytes if layer else 1
-    shown = _spread(epochs, min(PAGE_EPOCHS, max(2, PAGE_BYTES // size)))
-    places, labels = inspection.embedded.examples, inspection.labels[:PAGE_IMAGES]
-    examples = inspection.images[[inspection.embedded.indices[place] for place in places]]
-    images = torch.cat([inspection.images[:PAGE_IMAGES], examples])
+    shown = spread(epochs, min(PAGE_EPOCHS, max(2, PAGE_BYTES // size)))
+    labels, logits = inspection.labels[inspection.followed], inspection.logits_by_epoch
     history = {row["epoch"]: row for row in inspection.run.history()}
     rows, filters = [], []
     for epoch in inspection.progress(shown):
-        model, known = inspection.model_at(epoch), history.get(epoch, {})
-        outputs = model_outputs(model, images)
+        outputs, known = logits[epoch], history.get(epoch, {})
         found = probabilities(outputs[len(labels) :], inspection.arch.loss_fn)
         assert found is not None
         probability = [[round(p, 5) for p in line] for line in found.tolist()]
@@ -230,10 +218,10 @@ def _part(inspection: "Inspection") -> Part:
         row |= {"trainLoss": known.get("train_loss"), "validAccuracy": known.get("valid_accuracy")}
         rows.append(row)
         if layer:
-            filters.append(filters_of(model, layer))
+            filters.append(filters_of(inspection.model_at(epoch), layer))
     data = {
         "images": len(labels),
-        "examples": list(places),
+        "examples": list(inspection.embedded.examples),
         "epochs": rows,
         "layer": layer,
         "filters": html.base64_of(np.stack(filters).astype("<f4")) if layer else None,
@@ -249,6 +237,6 @@ Question(
     figures=_figures,
     part=_part,
     chapter="training",
-    heading="Go back in time",
+    heading="The network after each epoch",
     place=20,
 ).register()

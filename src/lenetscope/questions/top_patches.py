@@ -28,7 +28,7 @@ from lenetscope.observe import (
 from lenetscope.plots import style, tiles
 from lenetscope.plots.style import Array
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question, numbered
+from lenetscope.questions import Part, Question, numbered, some_images
 from lenetscope.questions.filters import filters_of
 from lenetscope.restore import device_of
 
@@ -47,7 +47,7 @@ GAP = 0.12
 PITCH, ROW_PITCH = 1 + GAP, 1 + 2 * GAP
 """From one tile to the next in a row, and from row to row; a tile's side is 1."""
 PAGE_IMAGES, PAGE_UNITS, PAGE_PATCHES = 2000, 12, 6
-"""In the report: test images that are searched, the first ones; units; patches per unit."""
+"""In the report: test images that are searched; units; patches per unit."""
 
 
 @dataclass(frozen=True)
@@ -286,15 +286,15 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
 
 
 PAGE = """
-<p class="say">The parts of test images for which units of {{ found.layer }}, the last convolution, have
-their highest outputs, among the first {{ n | number }} images; {{ top | length }} of
-{{ patches | length }} units, those whose outputs are highest. Where the patches of a row are alike,
-they show what its unit detects; many units have no such row.</p>
+<p class="say">For units of {{ found.layer }}, the last convolution: the parts of images that give their
+highest outputs, among {{ some }}. {% if top | length < patches | length %}Of {{ patches | length }}
+units the {{ top | length }} with the highest outputs are shown. {% endif %}Where the patches of a unit
+resemble one another, they show what it detects; where they differ, it responds to several patterns.</p>
 <ul class="units">
 {% for unit in top %}
 <li><span class="unit">unit {{ unit }}</span>
 {% for patch in patches[unit] %}
-{{ patch | picture("part of test image " ~ found.images[unit, loop.index0].item(), 40) }}
+{{ patch | picture("part of test image " ~ numbers[found.images[unit, loop.index0]].item(), 40) }}
 {% endfor %}</li>
 {% endfor %}
 </ul>
@@ -304,11 +304,12 @@ they show what its unit detects; many units have no such row.</p>
 def _part(inspection: "Inspection") -> Part:
     if not inspection.convolutions:
         raise LayerError("this network has no convolution, whose units see only a part of the image.")
-    layer, images = inspection.convolutions[-1], inspection.images[:PAGE_IMAGES]
+    layer, rows = inspection.convolutions[-1], inspection.sample(PAGE_IMAGES)
+    images, some = inspection.images[rows], some_images(len(rows), len(inspection.labels))
     found = top_activating(inspection.model, images, layer, PAGE_PATCHES, progress=inspection.progress)
-    patches = found.patches(inspection.pixels[:PAGE_IMAGES]).nan_to_num(0).to(torch.uint8)
+    patches = found.patches(inspection.pixels[rows]).nan_to_num(0).to(torch.uint8)
     top = found.values[:, 0].argsort(descending=True, stable=True)[:PAGE_UNITS].sort().values.tolist()
-    return Part.of(PAGE, found=found, n=len(images), top=top, patches=patches)
+    return Part.of(PAGE, found=found, numbers=rows, some=some, top=top, patches=patches)
 
 
 Question(

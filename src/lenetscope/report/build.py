@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files as package_files
@@ -18,14 +19,12 @@ from typing import Any
 from markupsafe import Markup
 
 from lenetscope.errors import LayerError, LenetscopeError
-from lenetscope.files import write_text
+from lenetscope.files import require_writable, write_text
 from lenetscope.inspection import Inspection
 from lenetscope.plots import html, style
-from lenetscope.progress import Progress, no_progress
+from lenetscope.progress import Show, show_nothing, weighted
 from lenetscope.questions import QUESTIONS, Chapter, Part
-from lenetscope.report import facts, network
-
-Tracker = Callable[[str], Progress]
+from lenetscope.report import facts, familiar, network
 
 CHAPTERS: dict[Chapter, str] = {
     "scores": "How good it is",
@@ -33,7 +32,10 @@ CHAPTERS: dict[Chapter, str] = {
     "inside": "What it looks at",
     "training": "How it learned",
 }
-SCRIPTS = ("network", "colours", "prepare", "theme", "maps", "draw", "confusion", "epochs", "main")
+SCRIPTS = (
+    *("network", "numbers", "dom", "colours", "theme", "prepare", "marks", "familiar", "arithmetic"),
+    *("terms", "maps", "explain", "draw", "confusion", "epochs", "main"),
+)
 """Files of ``static/``, each after those that it needs."""
 SCALES = {"signed": style.SIGNED, "positive": style.POSITIVE}
 CENTRED = ("mnist",)
@@ -43,14 +45,15 @@ MOST_WEIGHTS = 1_250_000
 
 
 def write_report(
-    inspection: Inspection, path: Path, *, tracker: Tracker = lambda _name: no_progress
+    inspection: Inspection, path: Path, *, quick: bool = False, show: Show = show_nothing
 ) -> Path:
     """Write the report of a run.
 
     Args:
         inspection: of a run with weights.
         path: of the HTML file; its folder is created if need be.
-        tracker: given the name of a question, returns what shows its progress.
+        quick: leave out what takes longest: slow questions, and the training images near mistakes.
+        show: is told how much is done.
 
     Returns:
         The path.
@@ -60,22 +63,32 @@ def write_report(
         RunError: if it has changed since.
         StorageError: if the file cannot be written.
     """
-    write_text(path, render(inspection, tracker))
+    require_writable(path)
+    try:
+        page = render(inspection, quick=quick, show=show)
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"{path} was not written.")
+        raise
+    write_text(path, page)
     return path
 
 
-def render(inspection: Inspection, tracker: Tracker = lambda _name: no_progress) -> str:
+def render(inspection: Inspection, *, quick: bool = False, show: Show = show_nothing) -> str:
     """Return the page as text; see `write_report`."""
+    inspection.neighbours = not quick
     drawing = _attempt(_drawing, inspection)
-    questions = {name: QUESTIONS.get(name) for name in QUESTIONS.names()}
+    questions = [QUESTIONS.get(name) for name in QUESTIONS.names()]
+    parts = {q: q.part for q in sorted(questions, key=lambda q: q.place) if q.part}
+    if quick:
+        parts |= {question: _left_out for question in parts if question.slow}
+    costs = {q.name: 0.0 if part is _left_out else q.costs[0] for q, part in parts.items()}
     chapters: dict[Chapter, list[tuple[str, str]]] = {chapter: [] for chapter in CHAPTERS}
     answers = {}
-    for name, question in sorted(questions.items(), key=lambda item: item[1].place):
-        if question.part is not None:
-            inspection.progress = tracker(name)
-            part = _attempt(question.part, inspection)
-            chapters[question.chapter].append((question.heading, Markup(part.html)))
-            answers[name] = part.data
+    for (question, answer), (name, progress) in zip(parts.items(), weighted(costs, show), strict=True):
+        inspection.progress = progress
+        part = _attempt(answer, inspection)
+        chapters[question.chapter].append((question.heading, Markup(part.html)))
+        answers[name] = part.data
     data = {
         "classes": inspection.classes,
         "imageShape": inspection.image_shape,
@@ -104,6 +117,11 @@ def render(inspection: Inspection, tracker: Tracker = lambda _name: no_progress)
     return f"{page}\n"
 
 
+def _left_out(inspection: Inspection) -> Part:
+    text = '<p class="refusal">Left out of this quick report. To add it: <code>{{ command }}</code></p>'
+    return Part.of(text, command=shlex.join(["lenetscope", "report", str(inspection.run.path)]))
+
+
 def _attempt(part: Callable[[Inspection], Part], inspection: Inspection) -> Part:
     """Return a part of the page, or one that says why there is none."""
     try:
@@ -124,7 +142,7 @@ def json_in_html(value: Any) -> str:
 
 
 def _drawing(inspection: Inspection) -> Part:
-    """Return what the drawing panel needs: the network."""
+    """Return what the drawing panel needs: the network, and what is familiar to it."""
     chain = network.describe(inspection.model, inspection.image_shape)
     if len(chain.weights) > MOST_WEIGHTS:
         raise LayerError(
@@ -132,7 +150,8 @@ def _drawing(inspection: Inspection) -> Part:
         )
     recipe = inspection.run.recipe()
     facts_of_data = {"mean": recipe.mean, "std": recipe.std, "classes": inspection.classes}
-    return Part("", chain.as_dict() | facts_of_data)
+    known = familiar.fit(inspection, chain).as_dict()
+    return Part("", chain.as_dict() | facts_of_data | {"familiar": known})
 
 
 def _embedded_images(inspection: Inspection) -> dict[str, Any]:

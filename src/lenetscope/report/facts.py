@@ -6,6 +6,7 @@ from typing import Any
 
 from lenetscope.inspection import Inspection
 from lenetscope.recipe import Recipe
+from lenetscope.table import interval, percent
 
 Row = tuple[str, str]
 
@@ -13,19 +14,21 @@ Row = tuple[str, str]
 def headlines(inspection: Inspection) -> list[tuple[str, str, str]]:
     """Return the figures that stand at the top, each with its name and a note."""
     scores, history = inspection.scores, inspection.run.history()
-    low, high = scores.accuracy_interval
+    planned = inspection.run.recipe().epochs
     seconds = sum(row.get("train_seconds") or 0 for row in history)
     if seconds < 90:
         duration = f"{seconds:.{0 if seconds >= 10 else 1}f} s"
     else:
         duration = f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-    interval = f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+    epochs = _count(len(history), "epoch")
+    if len(history) < planned:
+        epochs += f" of {planned} planned"
     model = inspection.run.recipe().model
     return [
-        (f"{100 * scores.accuracy:.2f} %", "of the test images correct", interval),
+        (percent(scores.accuracy), "of the test images correct", interval(scores.accuracy_interval)),
         (f"{scores.errors:,}", "errors", f"in {scores.n:,} images"),
         (f"{inspection.arch.count_parameters():,}", "parameters", model),
-        (duration, "of training", _count(len(history), "epoch")),
+        (duration, "of training", epochs),
     ]
 
 
@@ -54,6 +57,11 @@ def data_sentence(inspection: Inspection) -> str:
         f"{len(splits.train.labels):,} {kind} training images of {height}×{width} pixels, {valid}, "
         f"{len(splits.test.labels):,} for the test; {len(inspection.classes)} classes."
     )
+
+
+def recipe_file(inspection: Inspection) -> str:
+    """Return the recipe as TOML, without its summary: what others reached is not what this run did."""
+    return dataclasses.replace(inspection.run.recipe(), summary="").to_toml()
 
 
 def environment(inspection: Inspection) -> list[Row]:
