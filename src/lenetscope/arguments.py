@@ -121,8 +121,8 @@ def require_optimizer(optimizer: Any, model: nn.Module, loss_fn: Any) -> Optimiz
     held = [id(p) for group in optimizer.param_groups for p in group["params"]]
     if foreign := sum(parameter not in known for parameter in held):
         raise UsageError(
-            f"{foreign} of the optimizer's {len(held)} parameters are not this model's: make the optimizer "
-            f"from the model as it is now, as in {type(optimizer).__name__}(model.parameters(), …)."
+            f"{foreign} of the optimizer's {len(held)} parameters are not this model's: make it from "
+            f"the model as it is now, as in {type(optimizer).__name__}(model.parameters(), …)."
         )
     return optimizer
 
@@ -142,13 +142,21 @@ def require_scheduler(scheduler: Any, optimizer: Optimizer) -> Any:
     return scheduler
 
 
+def require_list(what: str, values: Any) -> list[Any]:
+    """Return a list of the values, which are not the letters of a text; ``what`` says of what."""
+    try:
+        if not isinstance(values, str):
+            return list(values)
+    except TypeError:
+        pass
+    raise UsageError(f"{what}, not {shown(values)}.")
+
+
 def require_names(classes: Any) -> tuple[str, ...] | None:
     """Return the names of two classes or more, each another; None for None."""
     if classes is None:
         return None
-    if isinstance(classes, str) or not isinstance(classes, Iterable):
-        raise UsageError(f"classes must be a list of names, not {shown(classes)}.")
-    names = tuple(map(str, classes))
+    names = tuple(map(str, require_list("classes must be a list of names", classes)))
     if len(names) < 2:
         raise UsageError(f"classes must be the names of at least two classes, not {list(names)}.")
     if twice := [a for a, b in pairwise(sorted(names)) if a == b]:
@@ -181,33 +189,30 @@ def require_loader(loader: Any) -> Any:
     return loader
 
 
-def require_passes(loader: Any) -> Any:
-    """Return a loader that can be iterated over once per epoch."""
+def require_passes(loader: Any) -> int | None:
+    """Return the number of batches, if known, of a loader that can be iterated over once per epoch."""
     if isinstance(require_loader(loader), Iterator):
         raise UsageError(
             "a loader that is an iterator is used up after one epoch: give a DataLoader, or a list of "
             "batches."
         )
-    return loader
+    try:
+        batches = len(loader)
+    except TypeError:
+        return None
+    if not batches:
+        raise DataError("the loader has no batches: its dataset is empty, or smaller than a batch.")
+    return batches
 
 
 def require_length(loader: Any) -> int:
-    """Return the number of batches per epoch.
-
-    Raises:
-        UsageError: if the loader has no length.
-        DataError: if it has no batches.
-    """
-    try:
-        steps = len(require_passes(loader))
-    except TypeError:
+    """Return the number of batches per epoch, of at least 1."""
+    if (batches := require_passes(loader)) is None:
         raise UsageError(
             "the training loader has no length, the number of batches per epoch: give a DataLoader of "
             "a dataset that has one (__len__), or a list of batches."
-        ) from None
-    if not steps:
-        raise DataError("there is nothing to train on: the loader has no batches.")
-    return steps
+        )
+    return batches
 
 
 def pairs(batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:

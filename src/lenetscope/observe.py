@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lenetscope.arguments import require_callable, require_model, require_whole, shown
+from lenetscope import arguments
 from lenetscope.errors import DataError, LayerError, UsageError, listed, unknown
 from lenetscope.failures import explained
 from lenetscope.progress import Progress, no_progress
@@ -105,9 +105,9 @@ def find_layers(model: nn.Module, names: Layers = None) -> dict[str, nn.Module]:
 
 def listed_layers(names: str | Iterable[str]) -> list[str]:
     """Return names of layers as a list; a text is one name."""
-    if not isinstance(names, Iterable):
-        raise LayerError(f"layers are given by name, or as a list of names, not as {shown(names)}.")
-    return [names] if isinstance(names, str) else [str(name) for name in names]
+    if isinstance(names, str):
+        return [names]
+    return list(map(str, arguments.require_list("layers must be a name or a list of names", names)))
 
 
 def find_layer(model: nn.Module, name: str) -> tuple[str, nn.Module]:
@@ -169,7 +169,7 @@ class Observer:
     ) -> None:
         require_one_of("mode", mode, get_args(Mode))
         require_one_of("when", when, get_args(When))
-        require_callable("the callback", callback, "a Call")
+        arguments.require_callable("the callback", callback, "a Call")
         self.layers = find_layers(model, layers)
         self._model, self._callback, self._mode = model, callback, mode
         self.calls: Counter[str] = Counter()
@@ -314,7 +314,7 @@ def batches(
         DataError, UsageError: see `require_images`.
     """
     require_images(model, images)
-    require_whole("batch_size", batch_size, 1)
+    arguments.require_whole("batch_size", batch_size, 1)
     for batch in progress(torch.split(images, batch_size)):
         yield batch.to(device_of(model), copy=True)
 
@@ -372,7 +372,7 @@ def require_units(call: Call) -> Tensor:
 def require_one_of(what: str, given: object, allowed: Collection[str]) -> None:
     """Raise `UsageError` unless ``given`` is one of the values allowed."""
     if not isinstance(given, str) or given not in allowed:
-        raise UsageError(f"{what} {shown(given)} is not one of {listed(allowed)}.")
+        raise UsageError(f"{what} {arguments.shown(given)} is not one of {listed(allowed)}.")
 
 
 def first_tensor(layer: str, outputs: Any) -> Tensor:
@@ -391,5 +391,5 @@ def first_tensor(layer: str, outputs: Any) -> Tensor:
 
 def _uncompiled(model: nn.Module) -> nn.Module:
     """Return the module that ``torch.compile`` wrapped, or the model itself."""
-    inner: nn.Module = getattr(require_model(model), "_orig_mod", model)
+    inner: nn.Module = getattr(arguments.require_model(model), "_orig_mod", model)
     return inner

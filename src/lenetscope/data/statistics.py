@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lenetscope.arguments import pairs, require_callable, shown
+from lenetscope.arguments import as_numbers, pairs, require_callable, shown
 from lenetscope.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def statistics_per_channel(images: Tensor, labels: Tensor | None = None) -> Tens
         images: (N, C, H, W) float.
         labels: ignored; here so that `loader_apply` can call this function.
     """
-    pixels = images.flatten(start_dim=2)  # (N, C, H * W)
-    count = torch.full((images.shape[1],), float(len(images)))
+    pixels = _pixels(images).float()
+    count = torch.full((pixels.shape[1],), float(len(pixels)))
     return torch.stack([count, pixels.mean(dim=2).sum(dim=0), pixels.std(dim=2).sum(dim=0)])
 
 
@@ -59,7 +59,7 @@ def make_normalizer(loader: Iterable[Any]) -> "v2.Normalize":
     from torchvision.transforms import v2  # late: slow to import, and training does without
 
     def sums(images: Tensor, _labels: Tensor) -> Tensor:
-        pixels = images.double().transpose(0, 1).flatten(start_dim=1)  # (C, N * H * W)
+        pixels = _pixels(images).double().transpose(0, 1).flatten(start_dim=1)  # (C, N * H * W)
         count = torch.full((len(pixels),), pixels.shape[1], dtype=torch.float64)
         return torch.stack([count, pixels.sum(dim=1), pixels.square().sum(dim=1)])
 
@@ -69,3 +69,11 @@ def make_normalizer(loader: Iterable[Any]) -> "v2.Normalize":
     if not bool((std > 0).all()):
         raise DataError("a channel has the same value in every pixel: it cannot be normalised.")
     return v2.Normalize(mean=mean.tolist(), std=std.tolist())
+
+
+def _pixels(images: Any) -> Tensor:
+    """Return images (N, C, H, W) with the pixels of each channel in a row, (N, C, H * W)."""
+    given = as_numbers("images", images)
+    if given.ndim < 3:
+        raise DataError(f"images must be (N, C, H, W), not {shown(given)}.")
+    return given.flatten(start_dim=2)

@@ -9,15 +9,16 @@ import logging
 import os
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from lenetscope.errors import UsageError
+from lenetscope.errors import UsageError, listed
 from lenetscope.failures import explained
 from lenetscope.observe import is_observed
+from lenetscope.recipe import Precision
 from lenetscope.training.machine import precision_for
 
 
@@ -31,12 +32,14 @@ def make_engine(device: str = "auto", precision: str = "32-true") -> Fabric:
     Raises:
         UsageError: if the device is not there, or cannot compute in that precision.
     """
-    kind, _, index = device.partition(":")
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    usable = [name for name, found in there.items() if found]
-    if kind not in (*usable, "auto"):
+    kind, colon, index = device.partition(":")
+    mps = torch.backends.mps.is_available()
+    counts = {"cuda": torch.cuda.device_count(), "mps": int(mps), "cpu": 1}
+    usable = [name for name, count in counts.items() if count]
+    kind = usable[0] if device == "auto" else kind
+    numbered = index.isdecimal() and int(index) < counts.get(kind, 0)
+    if kind not in usable or (colon and not numbered):
         raise UsageError(f"there is no device '{device}' here; usable: auto, {', '.join(usable)}.")
-    kind = usable[0] if kind == "auto" else kind
     precision = precision_for(precision, kind)
     if precision == "16-mixed" and kind == "cpu":
         raise UsageError("precision '16-mixed' needs a GPU; on a CPU use 'bf16-mixed' or '32-true'.")
@@ -56,6 +59,9 @@ def make_engine(device: str = "auto", precision: str = "32-true") -> Fabric:
                 precision=precision,  # type: ignore[arg-type]
             )
             fabric.launch()
+        except ValueError:
+            allowed = listed(get_args(Precision))
+            raise UsageError(f"there is no precision '{precision}'; usable: {allowed}.") from None
         finally:
             logger.setLevel(level)
     if processes > 1:
