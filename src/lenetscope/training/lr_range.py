@@ -36,6 +36,7 @@ def lr_range_test(
     num_iter: int,
     step_mode: str,
     alpha: float,
+    clip: Callable[[], object] | None = None,
 ) -> dict[str, list[float]]:
     """Train for a few steps at a rate that grows from the optimizer's own to ``end_lr``.
 
@@ -50,6 +51,7 @@ def lr_range_test(
         num_iter: steps, at least 2.
         step_mode: ``"exp"`` (equal ratios between rates) or ``"linear"`` (equal differences).
         alpha: weight of the newest loss in the smoothed one, above 0 and at most 1.
+        clip: clips the gradients, see `fit`.
 
     Returns:
         ``{"lr": …, "loss": …}``, fewer than ``num_iter`` values if the loss diverged.
@@ -87,7 +89,16 @@ def lr_range_test(
         with restored(state.model), rng.isolated(loader), suppress(TrainingError):
             optimizer.zero_grad()
             probe = TrainState(state.model, optimizer)
-            fit(probe, loader, None, epochs=num_iter, loss_fn=recorded, fabric=fabric, stop=done)
+            fit(
+                probe,
+                loader,
+                None,
+                epochs=num_iter,
+                loss_fn=recorded,
+                fabric=fabric,
+                clip=clip,
+                stop=done,
+            )
     finally:
         state.model.load_state_dict(weights)
         optimizer.load_state_dict(moments)
