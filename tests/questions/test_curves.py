@@ -32,3 +32,13 @@ def test_the_range_test_is_drawn_on_a_scale_that_suits_its_steps(mode: str, scal
         assert figure.axes[0].get_xscale() == scale
         assert list(figure.axes[0].lines[0].get_ydata()) == [2, 1]
     assert figure is mine
+
+
+def test_marked_rates_are_lines_of_their_own_and_what_exploded_is_cut_off() -> None:
+    tracking = {"lr": [0.1, 1, 10], "loss": [2, 1, 90]}
+    (ax,) = plot_lr_range(tracking, marks={"lowest": 1.0, "diverges": None}).axes
+    curve, line = ax.lines
+    assert list(curve.get_ydata()) == [2, 1, 90]
+    assert (line.get_label(), list(line.get_xdata())) == ("lowest: 1", [1, 1])
+    assert ax.get_ylim() == (0, 3)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["lowest: 1"]

@@ -47,7 +47,6 @@ def find_lr(
     from lenetscope.files import require_writable
     from lenetscope.plots import style
     from lenetscope.questions.curves import plot_lr_range
-    from lenetscope.training.lr_range import lr_range_test
     from lenetscope.training.lr_suggestion import suggest
 
     require_writable(out)
@@ -56,8 +55,7 @@ def find_lr(
     for group in arch.optimizer.param_groups:
         group["lr"] = start_lr  # whatever the schedule has set
     rng.seed_everything(wanted.seed, arch.train_loader)
-    data = arch.state, arch.loss_fn, arch.train_loader, arch.fabric
-    tested = lr_range_test(*data, end_lr, steps, "exp", alpha=1.0, clip=arch.clipping)
+    tested, _ = arch.lr_range_test(arch.train_loader, end_lr, steps, alpha=1.0)
     found = suggest(tested["lr"], tested["loss"], steps)
     rates = {name: getattr(found, name) for name in ("steepest", "suggested", "lowest", "diverges")}
     style.save(plot_lr_range({"lr": found.lr, "loss": found.loss}, marks=rates), out)
