@@ -1,5 +1,6 @@
 /** The confusion matrix: choose a cell to see its images. */
 import { paintPixels } from "./colours.js";
+import { percent } from "./numbers.js";
 
 /** The test images that the page embeds. */
 export class TestImages {
@@ -20,7 +21,7 @@ export class TestImages {
     const { index, label, predicted, probability } = this.rows;
     return (
       `Test image ${index[place]}, labelled ${this.classes[label[place]]}, predicted as ` +
-      `${this.classes[predicted[place]]} with ${(100 * probability[place]).toFixed(1)} %`
+      `${this.classes[predicted[place]]} with ${percent(probability[place])}`
     );
   }
 
@@ -62,7 +63,7 @@ export function startConfusion(table, out, images, choose) {
     const row = document.createElement("div");
     row.className = "thumbnails";
     for (const place of places) {
-      const probability = `${(100 * images.rows.probability[place]).toFixed(1)} %`;
+      const probability = percent(images.rows.probability[place]);
       row.append(images.thumbnail(place, probability, choose));
     }
     out.replaceChildren(text, row);

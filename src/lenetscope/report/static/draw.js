@@ -1,21 +1,22 @@
 /** The drawing panel: a pad for mouse, finger, pen and keyboard, the network's input, its prediction. */
 import { paintPixels } from "./colours.js";
-import { softmax } from "./network.js";
-import { prepare } from "./prepare.js";
+import { element } from "./dom.js";
+import { marks, onlyDots, sideBySide } from "./marks.js";
+import { percent } from "./numbers.js";
+import { brightest, prepare } from "./prepare.js";
 
 const PEN = 0.08; // width, as a fraction of the pad's side
 const KEY_STEP = 0.03; // the same, per key press
 
-/** A probability in percent; none is rounded up to certainty. */
-const percent = (p) => (p > 0.9995 ? "more than 99.9 %" : `${(100 * p).toFixed(1)} %`);
-
 /** The panel. */
 export class DrawingPanel {
-  /** @param find returns the element of an id; @param onRun is called with the outputs of each run */
-  constructor(find, network, onRun) {
-    this.find = find;
-    this.network = network;
-    this.onRun = onRun;
+  /**
+   * @param find returns the element of an id
+   * @param familiar tells which runs are like those of the training images
+   * @param onRun is called with the outputs of each run
+   */
+  constructor(find, network, familiar, onRun) {
+    Object.assign(this, { find, network, familiar, onRun });
     const [, height, width] = network.inputShape;
     this.pad = find("pad");
     const longest = Math.max(width, height);
@@ -50,11 +51,15 @@ export class DrawingPanel {
   /** Run the network on what is on the pad now. */
   update() {
     this.waiting = false;
-    const { pixels, empty } = this.exact ? { ...this.exact, empty: false } : this.#prepared();
+    const drawn = this.exact ? null : this.#drawn();
+    const { width, height } = this.pad;
+    const { pixels, empty } = drawn
+      ? prepare(drawn, width, height, this.network.inputShape, this.find("centre").checked)
+      : { ...this.exact, empty: false };
     paintPixels(this.find("input"), pixels, this.network.inputShape);
     this.find("prepared").textContent = this.#preparation(empty);
     const run = this.network.run(this.network.preprocess(pixels));
-    this.#show(softmax(run.logits), empty);
+    this.#show(run.probabilities, empty, empty ? null : this.#refusal(drawn, run));
     this.onRun(run);
   }
 
@@ -66,14 +71,35 @@ export class DrawingPanel {
       : "Made smaller, not moved.";
   }
 
-  #prepared() {
+  /** What is on the pad, one array per channel. */
+  #drawn() {
     const { width, height } = this.pad;
     const { data } = this.context.getImageData(0, 0, width, height);
-    const shape = this.network.inputShape;
-    const channels = Array.from({ length: shape[0] }, (_, c) =>
-      Float32Array.from({ length: width * height }, (_, i) => data[4 * i + (shape[0] < 3 ? 0 : Math.min(c, 2))]),
+    const [channels] = this.network.inputShape;
+    return Array.from({ length: channels }, (_, c) =>
+      Float32Array.from({ length: width * height }, (_, i) => data[4 * i + (channels < 3 ? 0 : Math.min(c, 2))]),
     );
-    return prepare(channels, width, height, shape, this.find("centre").checked);
+  }
+
+  /** Why what is drawn gets no answer, as [heading, reason]; null if it gets one. */
+  #refusal(drawn, run) {
+    const { digits, refused, images } = this.familiar;
+    if (drawn && digits) {
+      const boxes = marks(brightest(drawn), this.pad.width, this.pad.height);
+      if (onlyDots(boxes, this.#pen)) return ["Only a dot", "A digit needs a longer stroke."];
+      const count = sideBySide(boxes);
+      if (count > 1) return ["More than one digit?", `${count} marks stand side by side. The network reads one digit.`];
+    }
+    if (this.familiar.knows(run)) return null;
+    return [
+      digits ? "No digit that this network knows" : "Nothing that this network knows",
+      "The outputs of its layers are farther from those of every class than for " +
+        `${percent(1 - refused)} of ${images.toLocaleString("en")} validation images.`,
+    ];
+  }
+
+  get #pen() {
+    return PEN * Math.max(this.pad.width, this.pad.height);
   }
 
   #soon() {
@@ -88,34 +114,31 @@ export class DrawingPanel {
     const longest = Math.max(...classes.map((name) => name.length));
     this.find("bars").style.setProperty("--label", `${(0.65 * Math.min(longest, 14) + 0.3).toFixed(2)}em`);
     this.bars = classes.map((name) => {
-      const item = document.createElement("li");
-      const [label, bar, probability] = ["label", "bar", "probability"].map((kind) => {
-        const span = document.createElement("span");
-        span.className = kind;
-        item.append(span);
-        return span;
-      });
-      label.textContent = name;
+      const fill = element("i");
+      const label = element("span", "label", name);
       label.title = name;
-      const fill = document.createElement("i");
-      bar.append(fill);
+      const probability = element("span", "probability");
+      const item = element("li", "", label, element("span", "bar", fill), probability);
       this.find("bars").append(item);
       return { item, fill, probability };
     });
   }
 
-  #show(probabilities, empty) {
+  #show(probabilities, empty, refusal) {
     const best = probabilities.indexOf(Math.max(...probabilities));
     this.bars.forEach(({ item, fill, probability }, k) => {
       item.classList.toggle("best", !empty && k === best);
       fill.style.setProperty("--p", empty ? 0 : probabilities[k].toFixed(4));
-      probability.textContent = empty ? "" : `${(100 * probabilities[k]).toFixed(1)} %`;
+      probability.textContent = empty ? "" : percent(probabilities[k]);
     });
+    this.find("bars").classList.toggle("muted", refusal !== null);
+    const answer = `${this.network.classes[best]}, with ${percent(probabilities[best])}`;
+    const [heading, reason] = empty ? ["Draw something.", ""] : (refusal ?? [answer, ""]);
     clearTimeout(this.announcing); // a screen reader reads the last prediction, not each on the way
-    const text = empty
-      ? "Draw something."
-      : `${this.network.classes[best]}, with ${percent(probabilities[best])}`;
-    this.announcing = setTimeout(() => (this.find("prediction").textContent = text), 120);
+    this.announcing = setTimeout(() => {
+      this.find("prediction").textContent = heading;
+      this.find("refused").textContent = reason && `${reason} If it had to choose: ${answer}.`;
+    }, 120);
   }
 
   #stroke(from, to) {
@@ -123,7 +146,7 @@ export class DrawingPanel {
     this.exact = null;
     context.strokeStyle = "#fff";
     context.lineCap = context.lineJoin = "round";
-    context.lineWidth = PEN * Math.max(this.pad.width, this.pad.height);
+    context.lineWidth = this.#pen;
     context.beginPath();
     context.moveTo(...from);
     context.lineTo(to[0] + 0.01, to[1]);

@@ -1,6 +1,7 @@
 /** The slider through the epochs: filters and predictions as they were. */
 import { largest, paint } from "./colours.js";
 import { decodeFloats } from "./network.js";
+import { percent } from "./numbers.js";
 
 const STEP = 700; // milliseconds per epoch while it plays
 
@@ -45,13 +46,13 @@ export function startEpochs(find, data, images, scales) {
     slider.setAttribute("aria-valuetext", `epoch ${now.epoch}`);
     const parts = [`${now.correct} of the first ${data.images.toLocaleString("en")} test images classified correctly.`];
     if (now.trainLoss != null) parts.push(`Training loss ${now.trainLoss.toFixed(4)}.`);
-    if (now.validAccuracy != null) parts.push(`Validation accuracy ${(100 * now.validAccuracy).toFixed(2)} %.`);
+    if (now.validAccuracy != null) parts.push(`Validation accuracy ${percent(now.validAccuracy, 2)}.`);
     if (now.epoch === 0) parts.push("Nothing has been learned yet.");
     find("epoch-text").textContent = parts.join(" ");
     items.forEach((text, i) => {
       const probabilities = now.probabilities[i];
       const best = probabilities.indexOf(Math.max(...probabilities));
-      text.textContent = `${images.classes[best]}, ${(100 * probabilities[best]).toFixed(0)} %`;
+      text.textContent = `${images.classes[best]}, ${percent(probabilities[best], 0)}`;
       text.className = best === images.rows.label[data.examples[i]] ? "correct" : "misclassified";
     });
     if (filters) {

@@ -1,11 +1,14 @@
 /** Start the parts of the page that have data. */
 import { decodeBytes, decodeScales } from "./colours.js";
 import { startConfusion, TestImages } from "./confusion.js";
+import { roving } from "./dom.js";
 import { DrawingPanel } from "./draw.js";
 import { startEpochs } from "./epochs.js";
+import { Explainer } from "./explain.js";
+import { Familiar } from "./familiar.js";
 import { LayerMaps } from "./maps.js";
 import { Network } from "./network.js";
-import { roving, startTheme } from "./theme.js";
+import { startTheme } from "./theme.js";
 
 const find = (id) => document.getElementById(id);
 const data = JSON.parse(find("data").textContent);
@@ -18,8 +21,12 @@ startTheme(find("theme"));
 let choose = null;
 if (network) {
   for (const id of ["panel", "start-from", "layer-outputs"]) find(id).hidden = false;
-  const maps = new LayerMaps(find("layers"), find("large"), network, scales);
-  const panel = new DrawingPanel(find, network, (run) => maps.show(run));
+  const maps = new LayerMaps(find("layers"), network, scales, (number, map) => explainer.open(number, map));
+  const explainer = new Explainer(find, network, maps.rows, scales);
+  const panel = new DrawingPanel(find, network, new Familiar(data.network.familiar), (run) => {
+    maps.show(run);
+    explainer.show(run);
+  });
   const load = (place) => panel.load(images.pixels(place), `${images.describe(place)}, pixel for pixel.`);
   const thumbnails = data.images.examples.map((place) =>
     images.thumbnail(place, data.classes[data.images.label[place]], load),

@@ -30,7 +30,8 @@ export class Network {
   constructor(description) {
     this.weights = decodeFloats(description.weights);
     this.inputShape = description.inputShape; // [C, H, W]
-    this.layers = description.layers;
+    const logits = description.layers.at(-1).shape;
+    this.layers = [...description.layers, { name: "softmax", kind: "Softmax", shape: logits }];
     this.mean = description.mean ?? [];
     this.std = description.std ?? [];
     this.classes = description.classes ?? [];
@@ -46,8 +47,8 @@ export class Network {
   }
 
   /**
-   * Run one preprocessed image.
-   * @returns {{layers: {name, kind, shape, values: Float32Array}[], logits: Float32Array}}
+   * Run one preprocessed image; the last layer is the softmax that gives the probabilities.
+   * @returns {{input, layers: {name, kind, shape, values: Float32Array}[], logits, probabilities}}
    */
   run(image) {
     let shape = this.inputShape;
@@ -58,12 +59,12 @@ export class Network {
       shape = layer.shape;
       layers.push({ name: layer.name, kind: layer.kind, shape, values });
     }
-    return { layers, logits: values };
+    return { input: image, layers, logits: layers.at(-2).values, probabilities: values };
   }
 
   /** From pixels 0 to 255 to the probability of each class. */
   predict(pixels) {
-    return softmax(this.run(this.preprocess(pixels)).logits);
+    return Array.from(this.run(this.preprocess(pixels)).probabilities);
   }
 }
 

@@ -6,7 +6,7 @@
  * sizes the box is as large in proportion. Without that step the drawing is only made smaller.
  */
 
-const FAINT = 24; // of 255: fainter pixels do not count as ink
+export const FAINT = 24; // of 255: fainter pixels do not count as ink
 
 /**
  * Make part of a picture smaller or larger; each new pixel is the mean of the area that it covers.
@@ -63,6 +63,11 @@ export function centreOfMass(values, width, height) {
   return sum ? [sx / sum, sy / sum] : [width / 2, height / 2];
 }
 
+/** The largest of the channels at each place. */
+export function brightest(channels) {
+  return channels[0].map((_, i) => Math.max(...channels.map((values) => values[i])));
+}
+
 /**
  * Prepare a drawing.
  * @param channels what was drawn: one array per channel, each pictureWidth x pictureHeight
@@ -72,8 +77,8 @@ export function centreOfMass(values, width, height) {
  */
 export function prepare(channels, pictureWidth, pictureHeight, shape, centred) {
   const [, height, width] = shape;
-  const brightest = channels[0].map((_, i) => Math.max(...channels.map((values) => values[i])));
-  const found = inkBox(brightest, pictureWidth, pictureHeight);
+  const ink = brightest(channels);
+  const found = inkBox(ink, pictureWidth, pictureHeight);
   const pixels = new Uint8ClampedArray(shape[0] * width * height);
   if (!found) return { pixels, empty: true };
   const whole = { left: 0, top: 0, width: pictureWidth, height: pictureHeight };
@@ -84,7 +89,7 @@ export function prepare(channels, pictureWidth, pictureHeight, shape, centred) {
   const h = centred ? Math.max(1, Math.round(box.height * scale)) : height;
   let [dx, dy] = [0, 0];
   if (centred) {
-    const [cx, cy] = centreOfMass(resample(brightest, pictureWidth, box, w, h), w, h);
+    const [cx, cy] = centreOfMass(resample(ink, pictureWidth, box, w, h), w, h);
     [dx, dy] = [Math.round(width / 2 - cx), Math.round(height / 2 - cy)];
   }
   channels.forEach((values, c) => {

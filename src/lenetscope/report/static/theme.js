@@ -12,32 +12,3 @@ export function startTheme(button) {
   button.hidden = false;
   label();
 }
-
-/** Let the arrow keys move among some elements, of which Tab reaches one. */
-export function roving(elements, columns) {
-  elements.forEach((element, i) => (element.tabIndex = i === 0 ? 0 : -1));
-  const go = (from, to) => {
-    if (!elements[to]) return;
-    elements[from].tabIndex = -1;
-    elements[to].tabIndex = 0;
-    elements[to].focus();
-  };
-  elements.forEach((element, i) => {
-    element.addEventListener("focus", () => {
-      for (const other of elements) other.tabIndex = other === element ? 0 : -1;
-    });
-    element.addEventListener("keydown", (event) => {
-      const steps = {
-        ArrowRight: i + 1,
-        ArrowLeft: i - 1,
-        ArrowDown: i + columns(),
-        ArrowUp: i - columns(),
-        Home: 0,
-        End: elements.length - 1,
-      };
-      if (!(event.key in steps)) return;
-      event.preventDefault();
-      go(i, steps[event.key]);
-    });
-  });
-}

@@ -1,0 +1,200 @@
+/** The terms of one value in words and numbers, for each kind of layer; what is shown adds up. */
+import { button, element, roving } from "./dom.js";
+import { addends, decimal, decimals, shownNumber } from "./numbers.js";
+
+const LISTED = 8; // terms that are listed one by one
+
+const say = (...parts) => element("p", "", ...parts);
+const each = (values, digits = decimals(values)) => values.map((value) => decimal(value, digits));
+const anywhere = (taps) => taps.map(() => ({ inside: true }));
+
+/** Numbers in a grid as wide as the kernel; those outside the input are hatched. */
+function grid(name, texts, values, taps, columns, colours, winner = null) {
+  const largest = Math.max(...values.map(Math.abs)) || 1;
+  const body = element("tbody");
+  texts.forEach((text, i) => {
+    if (i % columns === 0) body.append(element("tr"));
+    const cell = element("td", taps[i].inside ? "" : "outside", text);
+    if (taps[i].inside) colourCell(cell, colours, values[i] / largest);
+    if (winner && taps[i] === winner) cell.classList.add("winner");
+    body.lastChild.append(cell);
+  });
+  return element("table", "grid", element("caption", "", name), body);
+}
+
+/** Colour a cell on the signed scale, with ink that can be read on it. */
+function colourCell(cell, colours, fraction) {
+  const place = 3 * Math.round(127.5 * (fraction + 1));
+  const [r, g, b] = colours.subarray(place, place + 3);
+  const light = 0.299 * r + 0.587 * g + 0.114 * b > 120;
+  Object.assign(cell.style, { background: `rgb(${r} ${g} ${b})`, color: light ? "#111" : "#fff" });
+}
+
+/** Rows of [what it is, how it comes about, value], of which the last is the result. */
+function account(rows) {
+  const lines = rows.map(([name, how, value], i) => {
+    const head = element("th", "", name);
+    head.scope = "row";
+    const result = i === rows.length - 1 ? "result" : "";
+    return element("tr", result, head, element("td", "n", how), element("td", "n", value));
+  });
+  return element("table", "account", element("tbody", "", ...lines));
+}
+
+/** The place and the size of what a kernel covers: x, y, columns, rows. */
+function extent(layer, taps) {
+  const size = (axis) => (layer.kernel[axis] - 1) * layer.dilation[axis] + 1;
+  return [taps[0].column, taps[0].row, size(1), size(0)];
+}
+
+function convolution({ layer, input, found, digits, network, colours, chosen, choose, inputMap }) {
+  const { channels, bias, value } = found;
+  const [maps, isImage] = [channels.length, input.name === "the image"];
+  const shown = addends([...channels.map((part) => part.sum), bias], value, digits);
+  const place = Math.max(0, channels.findIndex((part) => part.channel === chosen));
+  const { channel, taps } = channels[place];
+  const products = taps.map((tap) => tap.product);
+  const [inputs, weights] = [taps.map((tap) => tap.input), taps.map((tap) => tap.weight)];
+  const together = shown.slice(0, -1).reduce((sum, text) => sum + shownNumber(text), 0);
+  const covered = maps > 1 ? `each of ${maps} maps of ${input.name}` : input.name;
+  const this_ = maps > 1 || !isImage ? `Map ${channel + 1} of ${input.name}` : "The image";
+  const columns = layer.kernel[1];
+  const nodes = [
+    say(
+      `The filter covers ${layer.kernel.join("×")} values of ${covered}. ` +
+        "Each is multiplied by a weight; the products and the bias are added.",
+    ),
+    account([
+      [maps > 1 ? `products of ${maps} maps` : `${taps.length} products`, "", decimal(together, digits)],
+      ["bias", layer.bias === null ? "none" : "", shown.at(-1)],
+      ["sum", "", decimal(value, digits)],
+    ]),
+    ...(maps > 1 ? [say("Products of each map added, the largest first; choose one:"), chips(channels, shown, place, choose)] : []),
+    say(`${this_}: its ${taps.length} products add up to `, element("b", "part", shown[place]), "."),
+    element(
+      "div",
+      "grids",
+      inputMap(channel, ...extent(layer, taps)),
+      grid("values", each(inputs), inputs, taps, columns, colours),
+      element("span", "sign", "×"),
+      grid("weights", each(weights), weights, anywhere(taps), columns, colours),
+      element("span", "sign", "="),
+      grid("products", addends(products, shownNumber(shown[place]), digits), products, taps, columns, colours),
+    ),
+  ];
+  if (taps.some((tap) => !tap.inside)) nodes.push(say(beyond(isImage, network, channel)));
+  const inside = taps.filter((tap) => tap.inside);
+  const largest = Math.max(...inside.map((tap) => Math.abs(tap.product)));
+  return { nodes, from: (inside.find((tap) => Math.abs(tap.product) === largest) ?? found).index };
+}
+
+/** What counts where a kernel reaches beyond its input. */
+function beyond(isImage, { mean, std }, channel) {
+  const black = isImage ? -(mean[channel] ?? 0) / (std[channel] ?? 1) : 0;
+  const grey = black ? ` A black pixel is ${decimal(black, 2)} after normalisation, so 0 is grey.` : "";
+  return `Hatched places lie outside, where 0 is taken (padding).${grey} So the edge of a map often differs from the rest, like a coloured frame.`;
+}
+
+/** One button per input map, with the sum of its products. */
+function chips(channels, shown, place, choose) {
+  const buttons = channels.map((part, i) => {
+    const made = button("chip", () => choose(part.channel), `map ${part.channel + 1}: `, element("b", "", shown[i]));
+    made.setAttribute("aria-pressed", i === place);
+    return made;
+  });
+  roving(buttons, () => {
+    const next = buttons.findIndex((made) => made.offsetTop > buttons[0].offsetTop);
+    return next < 0 ? buttons.length : next;
+  });
+  buttons.forEach((made, i) => (made.tabIndex = i === place ? 0 : -1));
+  const list = element("div", "chips", ...buttons);
+  list.setAttribute("role", "group");
+  list.setAttribute("aria-label", "Sum of the products of each input map");
+  return list;
+}
+
+function pooling({ layer, input, found, digits, colours, inputMap }) {
+  const { taps, channel, winner, sum, divisor, value } = found;
+  const values = taps.map((tap) => tap.input);
+  const inside = taps.filter((tap) => tap.inside);
+  const texts = winner ? each(values, digits) : addends(values, sum, digits);
+  const result = winner
+    ? say(`The largest of ${inside.length} values is kept: row ${winner.row + 1}, column ${winner.column + 1}.`)
+    : account([
+        [`sum of ${inside.length} values`, "", decimal(sum, digits)],
+        ["mean", `÷ ${divisor}`, decimal(value, digits)],
+      ]);
+  const name = `map ${channel + 1} of ${input.name}`;
+  const numbers = grid(name, texts, values, taps, layer.kernel[1], colours, winner);
+  const nodes = [result, element("div", "grids", inputMap(channel, ...extent(layer, taps)), numbers)];
+  if (inside.length < taps.length) nodes.push(say("Hatched places lie outside the map."));
+  return { nodes, from: (winner ?? inside[0]).index };
+}
+
+function weighted({ layer, found, digits, nameOf }) {
+  const { terms, bias, value } = found;
+  const [first, rest] = [terms.slice(0, LISTED), terms.slice(LISTED)];
+  const others = rest.reduce((sum, term) => sum + term.product, 0);
+  const shown = addends([...first.map((term) => term.product), others, bias], value, digits);
+  const how = ({ input, weight }) => `${decimal(input, 3)} × ${decimal(weight, 3)}`;
+  const rows = first.map((term, i) => [nameOf(term.index), how(term), shown[i]]);
+  if (rest.length) rows.push([`${rest.length} other products`, "", shown.at(-2)]);
+  rows.push(["bias", layer.bias === null ? "none" : "", shown.at(-1)], ["sum", "", decimal(value, digits)]);
+  const words = `Each of the ${terms.length} values before it is multiplied by a weight; the products and the bias are added.`;
+  return { nodes: [say(words), account(rows)], from: terms[0].index };
+}
+
+function normalization({ found, digits, nameOf }) {
+  const [product, shift] = addends([found.product, found.shift], found.value, digits);
+  const rows = [
+    [nameOf(found.index), `${decimal(found.input, 3)} × ${decimal(found.scale, 3)}`, product],
+    ["shift", "", shift],
+    ["sum", "", decimal(found.value, digits)],
+  ];
+  const words = "Each map has a scale and a shift. They remove the mean and the spread of its values in training, and put learned ones in their place.";
+  return { nodes: [say(words), account(rows)], from: found.index };
+}
+
+function exponentials({ found, network }) {
+  const { exponents, powers, sum, top, index, value } = found;
+  const order = [...powers.keys()].sort((a, b) => powers[b] - powers[a]);
+  const listed = [...new Set([...order.slice(0, LISTED), index])];
+  const rest = order.filter((k) => !listed.includes(k));
+  const others = rest.reduce((total, k) => total + powers[k], 0);
+  const shown = addends([...listed.map((k) => powers[k]), others], sum, 4);
+  const rows = listed.map((k, i) => [`class ${network.classes[k]}`, `e^(${decimal(exponents[k], 2)})`, shown[i]]);
+  if (rest.length) rows.push([`${rest.length} other classes`, "", shown.at(-1)]);
+  rows.push(["sum", "", decimal(sum, 4)]);
+  const words =
+    `The largest output, ${decimal(top, 2)}, is subtracted from each, which changes no probability but keeps numbers small. ` +
+    "Then e is raised to each, and divided by the sum.";
+  const division = `${shown[listed.indexOf(index)]} ÷ ${decimal(sum, 4)}`;
+  return { nodes: [say(words), account(rows), account([["probability", division, decimal(value, 4)]])], from: index };
+}
+
+/** A layer that takes one value at a time: what it does to it, in words. */
+const single = (words) => (context) => {
+  const { found, digits, nameOf } = context;
+  const [before, after] = [decimal(found.input, digits), decimal(found.value, digits)];
+  return { nodes: [say(words(before, after, nameOf(found.index), found))], from: found.index };
+};
+
+/** For each kind of layer: the nodes to show, and the place of the input that matters most. */
+export const DESCRIBE = {
+  Conv2d: convolution,
+  MaxPool2d: pooling,
+  AvgPool2d: pooling,
+  BatchNorm2d: normalization,
+  Linear: weighted,
+  Softmax: exponentials,
+  ReLU: single((before, after, name, { input }) =>
+    input < 0
+      ? `Its input is ${before} (${name}). That is negative, so the output is ${after}.`
+      : `Its input is ${before} (${name}). That is not negative, so the output is the same, ${after}.`,
+  ),
+  Tanh: single((before, after, name) => `Its input is ${before} (${name}): tanh(${before}) = ${after}.`),
+  Sigmoid: single((before, after, name) => `Its input x is ${before} (${name}): 1 ÷ (1 + e^−x) = ${after}.`),
+  Flatten: single((_, after, name) => `It is ${name}, ${after}, unchanged: the maps are put into one row, map by map and row by row.`),
+  Dropout: single((_, after, name) => `It is ${name}, ${after}, unchanged: dropout sets values to 0 at random in training only.`),
+  Identity: single((_, after, name) => `It is ${name}, ${after}, unchanged.`),
+};
