@@ -6,11 +6,14 @@ loader's own generators, which decide the order of its samples.
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from lenetscope import schema
 
 
 def capture(loader: Any = None) -> dict[str, Any]:
@@ -36,10 +39,8 @@ def capture(loader: Any = None) -> dict[str, Any]:
 
 def restore(state: dict[str, Any], loader: Any = None) -> None:
     """Restore what `capture` returned; streams that it did not see are left alone."""
-    version, words, gauss_next = state["python"]
-    random.setstate((version, tuple(words), gauss_next))
-    kind, keys, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    random.setstate(_of_python(state))
+    np.random.set_state(_of_numpy(state))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
@@ -47,6 +48,72 @@ def restore(state: dict[str, Any], loader: Any = None) -> None:
         torch.mps.set_rng_state(state["mps"])
     for generator, saved in zip(generators_of(loader), state["loader"], strict=False):
         generator.set_state(saved)
+
+
+def check(value: Any, where: str) -> dict[str, Any]:
+    """Check what `capture` returned and a file kept, by trying it on generators of its own.
+
+    Raises:
+        SchemaError: if a stream cannot be restored.
+    """
+    state: dict[str, Any] = _STREAMS(value, where)
+    try:
+        random.Random().setstate(_of_python(state))
+        np.random.RandomState().set_state(_of_numpy(state))
+    except ValueError as error:
+        raise schema.SchemaError(f"{where} cannot be restored: {error}") from error
+    return state | {"python": _of_python(state)}
+
+
+def _of_python(state: dict[str, Any]) -> tuple[Any, ...]:
+    version, words, gauss_next = state["python"]
+    return version, tuple(words), gauss_next
+
+
+def _of_numpy(state: dict[str, Any]) -> tuple[Any, ...]:
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    return kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss
+
+
+def _of_torch(*devices: str) -> schema.Check:
+    """Return the check of the state of a generator on one of these devices, if there is any."""
+
+    def check_state(value: Any, where: str) -> Any:
+        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        usable = [device for device in devices if there.get(device, True)]
+        for device in usable:
+            generator = torch.Generator(device)
+            with suppress(schema.SchemaError, RuntimeError):
+                state: Tensor = schema.tensor_like(generator.get_state())(value, where)
+                generator.set_state(state)
+                return state
+        return (
+            schema.refuse(where, f"a random stream of {' or '.join(usable)}", value)
+            if usable
+            else value
+        )
+
+    return check_state
+
+
+_WORD = schema.whole(0, 2**32 - 1)
+_STREAMS = schema.record(
+    {
+        "python": schema.items(
+            schema.equal(3), schema.list_of(_WORD, 625), schema.optional(schema.number())
+        ),
+        "numpy": schema.items(
+            schema.equal("MT19937"),
+            schema.tensor_like(torch.zeros(624, dtype=torch.int64)),
+            schema.whole(0, 624),  # beyond it NumPy reads outside of its memory
+            schema.whole(0, 1),
+            schema.number(),
+        ),
+        "torch": _of_torch("cpu"),
+        "loader": schema.list_of(_of_torch("cpu", "cuda", "mps")),
+    },
+    {"cuda": _of_torch("cuda"), "mps": _of_torch("mps")},
+)
 
 
 @contextmanager

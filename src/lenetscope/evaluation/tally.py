@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lenetscope import schema
+from lenetscope.errors import DataError
 from lenetscope.evaluation.outputs import predicted_classes
 
 
@@ -48,6 +50,11 @@ class Tally:
         valid = (true >= 0) & (true < classes)  # what ignore_index marks is not counted
         cells = torch.bincount((true * classes + predicted)[valid], minlength=classes**2)
         matrix = cells.reshape(classes, classes).cpu()  # (K, K)
+        if self.confusion is not None and self.confusion.shape != matrix.shape:
+            raise DataError(
+                f"the model returns {classes} classes for this batch, and returned "
+                f"{len(self.confusion)} for those before."
+            )
         self.confusion = matrix if self.confusion is None else self.confusion + matrix
 
     @property
@@ -84,6 +91,29 @@ class Tally:
         """Return the sums, as tensors and numbers."""
         return dict(vars(self))
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the sums that `state_dict` returned."""
-        vars(self).update(state)
+    @classmethod
+    def checked(cls, value: Any, where: str) -> "Tally":
+        """Return the tally of a `state_dict` that a file kept.
+
+        Raises:
+            SchemaError: if it is not the sums of any batches.
+        """
+        tally, sums = cls(), _SUMS(value, where)
+        tally.n, tally.loss_sum, tally.confusion = sums["n"], sums["loss_sum"], sums["confusion"]
+        if not tally.n and (tally.loss_sum or tally.confusion is not None):
+            raise schema.SchemaError(f"{where}.n is 0, and the sums over its samples are not")
+        return tally
+
+
+def _counts(value: Any, where: str) -> Tensor:
+    plain = isinstance(value, Tensor) and not value.is_nested and value.ndim == 2
+    classes = len(value) if plain else 0
+    square = schema.described(value) == f"a tensor [{classes}, {classes}] of int64"
+    if classes < 2 or not square or not torch.Tensor.is_contiguous(value) or torch.any(value < 0):
+        schema.refuse(where, "a square tensor of counts, of int64", value)
+    return torch.clone(value)
+
+
+_SUMS = schema.record(
+    {"n": schema.whole(), "loss_sum": schema.number(), "confusion": schema.optional(_counts)}
+)
