@@ -37,14 +37,19 @@ def test_the_reference_recipe_to_the_letter() -> None:
         "beta2": 0.999,
         "weight_decay": 0.0,
         "schedule": "constant",
+        "warmup": 0.0,
+        "clip_grad_norm": 0.0,
         "batch_size": 64,
         "epochs": 15,
+        "patience": 0,
+        "keep": "last",
         "seed": 0,
         "device": "auto",
         "precision": "32-true",
         "memory_format": "auto",
         "threads": 0,
         "compile": False,
+        "logger": "none",
     }
 
 
@@ -110,6 +115,13 @@ def test_a_file_states_only_what_it_changes(tmp_path: Path) -> None:
         ({"mean": [0.5, 0.5]}, "'mean' and 'std' must have the same number of values."),
         ({"std": [0.0]}, "'std' must be above 0"),
         ({"seed": -1}, "'seed' must be at least 0"),
+        ({"warmup": -0.5}, "'warmup' must be at least 0, not -0.5."),
+        ({"clip_grad_norm": -1}, "'clip_grad_norm' must be at least 0, not -1."),
+        ({"patience": 1.5}, "'patience' must be a whole number, not 1.5."),
+        ({"keep": "first"}, "unknown keep 'first'"),
+        ({"logger": "wandb"}, "unknown logger 'wandb'"),
+        ({"patience": 3}, "patience would choose by the test images: hold some training images out"),
+        ({"keep": "best"}, "keep would choose by the test images: hold some training images out"),
     ],
 )
 def test_what_is_not_allowed_is_reported(overrides: dict[str, object], message: str) -> None:

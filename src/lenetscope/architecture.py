@@ -13,20 +13,28 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lenetscope import building, recording, rng
+from lenetscope import arguments, building, recording, rng
 from lenetscope.data import statistics
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.splits import Splits
-from lenetscope.errors import DataError, UsageError
-from lenetscope.evaluation.outputs import main_output, predicted_classes, probabilities
+from lenetscope.errors import UsageError
+from lenetscope.evaluation.outputs import correct_per_class, main_output, probabilities
 from lenetscope.evaluation.scores import Scores
 from lenetscope.files import write_bytes
-from lenetscope.observe import hook_gradients
 from lenetscope.recipe import Recipe
 from lenetscope.recording import Array, Records
 from lenetscope.restore import eval_mode
 from lenetscope.runs.folder import Run
-from lenetscope.training import checkpoint, display, engine, lr_range, processes, schedules, tensorboard
+from lenetscope.table import ShowsFacts
+from lenetscope.training import (
+    checkpoint,
+    clipping,
+    engine,
+    lr_range,
+    processes,
+    schedules,
+    tensorboard,
+)
 from lenetscope.training.callbacks import Callback
 from lenetscope.training.loop import fit
 from lenetscope.training.state import TrainState
@@ -39,7 +47,7 @@ DEFAULT_SEED = 42
 """Seed of `Architecture.train` where nothing else was asked for, as in StepByStep."""
 
 
-class Architecture:
+class Architecture(ShowsFacts):
     """Train a model, see how good it is, and look inside it.
 
     >>> model = torch.nn.Linear(2, 3)
@@ -80,11 +88,13 @@ class Architecture:
         compile: bool = False,
         classes: Sequence[str] | None = None,
     ) -> None:
-        self._precision, self._threads, self._compile = precision, threads, compile
-        self.fabric = engine.make_engine(device, precision)
+        self.loss_fn, self.classes = loss_fn, classes
+        arguments.require_optimizer(optimizer, arguments.require_model(model), loss_fn)
+        self._precision, self._compile = precision, compile
+        self._threads = arguments.require_whole("threads", threads, 0)
+        self.fabric = engine.make_engine(str(device), str(precision))
         self.state = TrainState(model, optimizer, is_main=self.fabric.is_global_zero)
-        self.model, self.loss_fn = model, loss_fn
-        self.classes = tuple(classes) if classes else None
+        self.model = model
         self.train_loader: Any = None
         self.val_loader: Any = None
         self.test_loader: Any = None
@@ -94,6 +104,7 @@ class Architecture:
         self.preprocess: Preprocess | None = None
         self.writer: Any = None
         self.clipping: Any = None
+        self.schedule: schedules.Begin | None = None  # that of a recipe
         self.is_batch_lr_scheduler = False
         self._clip_handles: list[Any] = []
         self.handles: dict[str, Any] = {}
@@ -120,10 +131,16 @@ class Architecture:
         return building.from_run(cls, run, device)
 
     @classmethod
-    def resume_run(cls, run: str | Path | Run, *, data_dir: Path | None = None) -> Self:
-        """Resume an unfinished run: `train` continues bit for bit as if never interrupted."""
-        return building.resume_run(cls, run, data_dir)
+    def resume_run(
+        cls, run: str | Path | Run, *, data_dir: Path | None = None, **overrides: Any
+    ) -> Self:
+        """Resume a run, also with other ``epochs``, ``threads`` or ``device``.
 
+        `train` continues bit for bit as if never interrupted; with more epochs, a finished run goes on.
+        """
+        return building.resume_run(cls, run, data_dir, overrides)
+
+    facts = building.facts
     start_run = building.start_run
     load_data = building.load_data
 
@@ -134,7 +151,7 @@ class Architecture:
 
     @model.setter
     def model(self, model: nn.Module) -> None:
-        engine.place(self.fabric, model)
+        engine.place(self.fabric, arguments.require_model(model))
         self.state.model = model
 
     @property
@@ -144,7 +161,7 @@ class Architecture:
 
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer) -> None:
-        self.state.optimizer = optimizer
+        self.state.optimizer = arguments.require_optimizer(optimizer, self.model, self.loss_fn)
         if self.scheduler is not None and self.scheduler.optimizer is not optimizer:
             self.scheduler = None
 
@@ -168,9 +185,8 @@ class Architecture:
 
     def set_lr_scheduler(self, scheduler: Any) -> None:
         """Set a scheduler of ``torch.optim.lr_scheduler``, which `step_schedule` steps, or None."""
-        if scheduler is not None and scheduler.optimizer is not self.optimizer:
-            raise UsageError("the scheduler was made for another optimizer than this one's.")
-        self.state.scheduler = scheduler
+        arguments.require_scheduler(scheduler, self.optimizer)
+        self.state.scheduler, self.schedule = scheduler, None
         self.is_batch_lr_scheduler = isinstance(scheduler, schedules.STEPPED_EACH_BATCH)
 
     def set_loaders(self, train_loader: Any, val_loader: Any = None) -> None:
@@ -183,6 +199,8 @@ class Architecture:
         engine.place(self.fabric, self.model)
         self.optimizer.load_state_dict(self.optimizer.state_dict())  # its moments follow
 
+    loss_fn = arguments.Checked(arguments.require_loss)
+    classes = arguments.Checked(arguments.require_names)
     scheduler = property(attrgetter("state.scheduler"), set_lr_scheduler)
     precision = property(attrgetter("fabric.strategy.precision.precision"), doc="Never ``auto``.")
     total_epochs = property(attrgetter("state.epoch"), doc="Epochs done so far.")
@@ -190,30 +208,9 @@ class Architecture:
     val_losses = property(lambda self: [r["valid_loss"] for r in self.history], doc="Of validation.")
     learning_rates = property(attrgetter("state.learning_rates"), doc="After each scheduler step.")
 
-    def set_clip_grad_value(self, clip_value: float) -> None:
-        """Bound each element of each gradient to ±``clip_value`` before each step."""
-        self._clip(clip_val=clip_value)
-
-    def set_clip_grad_norm(self, max_norm: float, norm_type: float = 2) -> None:
-        """Bound the norm of all gradients together to ``max_norm`` before each step."""
-        self._clip(max_norm=max_norm, norm_type=norm_type, error_if_nonfinite=False)
-
-    def _clip(self, **options: Any) -> None:
-        self.clipping = lambda: self.fabric.clip_gradients(self.model, self.optimizer, **options)
-
-    def set_clip_backprop(self, clip_value: float) -> None:
-        """Bound each gradient to ±``clip_value`` as soon as it is computed, by hooks."""
-        parameters = self.model.parameters()
-        self._clip_handles += hook_gradients(parameters, lambda g: g.clamp(-clip_value, clip_value))
-
-    def remove_clip(self) -> None:
-        """Stop clipping, in all three ways."""
-        self.clipping = None
-        while self._clip_handles:
-            self._clip_handles.pop().remove()
-
     def set_seed(self, seed: int = DEFAULT_SEED) -> None:
         """Seed Python, NumPy, torch and the training loader's generators; training begins there."""
+        seed = arguments.require_whole("seed", seed, 0, arguments.MAX_SEED)
         rng.seed_everything(seed, self.train_loader)
         self.state.begin_stream(seed)
 
@@ -223,9 +220,10 @@ class Architecture:
 
     def add_graph(self) -> None:
         """Write the model's graph to TensorBoard, if there are a writer and a training loader."""
-        if self.writer and self.train_loader:
+        if self.writer is not None and self.train_loader is not None:
+            arguments.require_passes(self.train_loader)
             with rng.isolated(self.train_loader):
-                inputs, _ = next(iter(self.train_loader))
+                inputs, _ = next(arguments.pairs(self.train_loader))
             tensorboard.add_graph(self.writer, self.model, inputs.to(self.device))
 
     def train(
@@ -241,7 +239,7 @@ class Architecture:
         """Train for some more epochs; a second call continues where the first ended.
 
         Args:
-            n_epochs: how many; by default as many as the recipe says.
+            n_epochs: how many; by default what is left of the recipe's.
             seed: of the random streams. On a training that has begun, or that `set_seed` has seeded,
                 the default changes nothing, and another seed begins new streams.
             callbacks: see `Callback`.
@@ -252,15 +250,14 @@ class Architecture:
         Raises:
             UsageError, DataError, TrainingError: see `fit`; also without loader or number of epochs.
         """
-        n_epochs = self.recipe.epochs if n_epochs is None and self.recipe else n_epochs
-        if n_epochs is None or n_epochs < 0:
-            raise UsageError(f"n_epochs must be given and at least 0, not {n_epochs}.")
+        if n_epochs is None and self.recipe:
+            n_epochs = max(0, self.recipe.epochs - self.state.epoch)
+        n_epochs = arguments.require_whole("n_epochs", n_epochs, 0)
+        seed = arguments.require_whole("seed", seed, 0, arguments.MAX_SEED)
         if self.train_loader is None:
             raise UsageError("there is nothing to train on: call set_loaders first.")
         if self.state.seed is None or seed not in (self.state.seed, DEFAULT_SEED):
             self.state.begin_stream(seed)
-        own: list[Callback] = [display.ProgressDisplay()] if progress else []
-        own += [tensorboard.TensorBoardCallback(self.writer)] if self.writer else []
         fit(
             self.state,
             self.train_loader,
@@ -271,9 +268,12 @@ class Architecture:
             clip=self.clipping if callable(self.clipping) else None,
             compile=self._compile,
             threads=self._threads,
-            callbacks=[*own, *callbacks],
+            schedule=self.schedule,
+            keep_best=self.recipe is not None and self.recipe.keep == "best",
+            callbacks=building.callbacks(self, progress, callbacks),
             checkpoint_steps=checkpoint_steps,
             stop=stop,
+            classes=self.classes,
         )
 
     def lr_range_test(
@@ -288,47 +288,40 @@ class Architecture:
         """Return the rates and losses of `lr_range.lr_range_test`, and their figure."""
         from lenetscope.questions.curves import plot_lr_range
 
+        clip = self.clipping if callable(self.clipping) else None
         tracking = lr_range.lr_range_test(
-            self.state, self.loss_fn, data_loader, self.fabric, end_lr, num_iter, step_mode, alpha
+            self.state, self.loss_fn, data_loader, self.fabric, end_lr, num_iter, step_mode, alpha, clip
         )
         return tracking, plot_lr_range(tracking, step_mode, ax)
 
     def save_checkpoint(self, filename: str | Path) -> None:
         """Write the whole state: model, optimizer, scheduler, history, random streams."""
         if self.state.is_main:
-            write_bytes(Path(filename), checkpoint.dumps(self.state))
+            write_bytes(arguments.as_path(filename), checkpoint.dumps(self.state))
 
     def load_checkpoint(self, filename: str | Path) -> None:
         """Restore what `save_checkpoint` wrote; `train` continues as if never interrupted."""
-        checkpoint.load_into(self.state, Path(filename))
+        checkpoint.load_into(self.state, arguments.as_path(filename))
         self.model.train()
 
     def predict(self, x: Any) -> Array:
         """Return the outputs (N, K) for (N, …); a recipe's uint8 images are preprocessed first."""
-        outputs = main_output(self._run(self._inputs(x)))
+        outputs = main_output(self._run(x))
         if outputs is None:
             raise UsageError("the model returns no tensor.")
         return outputs.float().cpu().numpy()
 
     def predict_proba(self, x: Any) -> Array:
         """Return the probability of each class, (N, K), for a batch as `predict` takes it."""
-        found = probabilities(self._run(self._inputs(x)), self.loss_fn)
+        found = probabilities(self._run(x), self.loss_fn)
         if found is None:
             raise UsageError("the model is not a classifier of a known kind: no probabilities.")
         return found.cpu().numpy()
 
-    def _inputs(self, x: Any) -> Tensor:
-        inputs = torch.as_tensor(x)
-        if self.image_shape and tuple(inputs.shape[1:]) != self.image_shape:
-            wanted = ", ".join(map(str, ("N", *self.image_shape)))
-            raise DataError(f"images must be ({wanted}), not {tuple(inputs.shape)}.")
-        if self.preprocess and inputs.dtype == torch.uint8:
-            inputs = self.preprocess(inputs)
-        return inputs.float()
-
-    def _run(self, inputs: Tensor) -> Any:
+    def _run(self, x: Any) -> Any:
+        inputs = arguments.as_inputs(x, self.image_shape, self.preprocess).to(self.device)
         with eval_mode(self.model), torch.no_grad():
-            return engine.run(self.fabric, self.model, inputs.to(self.device))
+            return engine.run(self.fabric, self.model, inputs)
 
     def evaluate(self, loader: Iterable[Any] | None = None) -> Scores:
         """Return the scores on a loader: by default the recipe's test images, else validation."""
@@ -350,14 +343,12 @@ class Architecture:
 
         A model with one output predicts 1 where the probability is above the threshold.
         """
-        compared = predicted_classes(self._run(x), y.to(self.device), self.loss_fn, threshold)
-        if compared is None:
+        labels = arguments.as_numbers("labels", y).to(self.device)
+        threshold = arguments.require_number("threshold", threshold)
+        counts = correct_per_class(self._run(x), labels, self.loss_fn, threshold)
+        if counts is None:
             raise UsageError("the model is not a classifier of a known kind: nothing to count.")
-        predicted, true, classes = compared
-        hits = [
-            (int((predicted[true == k] == k).sum()), int((true == k).sum())) for k in range(classes)
-        ]
-        return torch.tensor(hits)
+        return counts
 
     def plot_losses(self, **figure_options: Any) -> "Figure":
         """Draw loss and accuracy of training and validation over the epochs."""
@@ -386,6 +377,10 @@ class Architecture:
 
         return plot_outputs(recording.outputs_of(self, layers, n_images), y, yhat)
 
+    set_clip_grad_value = clipping.set_clip_grad_value
+    set_clip_grad_norm = clipping.set_clip_grad_norm
+    set_clip_backprop = clipping.set_clip_backprop
+    remove_clip = clipping.remove_clip
     attach_hooks = recording.attach_hooks
     remove_hooks = recording.remove_hooks
     capture_gradients = recording.capture_gradients

@@ -4,12 +4,14 @@ The functions take the class, or an instance, so that each also works for a subc
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
 
+from lenetscope.arguments import require_list, shown
 from lenetscope.data.augmentations import AUGMENTATIONS
 from lenetscope.data.loader import BatchLoader
 from lenetscope.data.preprocess import Preprocess
@@ -20,20 +22,30 @@ from lenetscope.observe import BATCH_SIZE
 from lenetscope.recipe import Recipe
 from lenetscope.runs.environment import environment
 from lenetscope.runs.folder import Run
-from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES
+from lenetscope.table import percent
+from lenetscope.training import display, tensorboard
+from lenetscope.training.callbacks import Callback, EarlyStopping
+from lenetscope.training.choices import LOSSES, OPTIMIZERS, begin_schedule
 
 if TYPE_CHECKING:
     from lenetscope.architecture import Architecture
 
 A = TypeVar("A", bound="Architecture")
 
+CAN_CHANGE = ("epochs", "threads", "device")
+"""Fields of the recipe that can change when a run is resumed."""
+
 
 def from_recipe(cls: type[A], recipe: Recipe, data_dir: Path | None, download: bool = False) -> A:
     """Build all that a recipe names: data, network, loss, optimizer and schedule; see `splits.load`."""
+    if recipe.logger == "tensorboard":
+        tensorboard.writer_class()  # it may not be installed
     splits = load(recipe, data_dir, download)
     arch = _build(cls, recipe, splits.train.images.shape[1:], splits.classes)
     _use(arch, recipe, splits)
-    arch.scheduler = SCHEDULES.get(recipe.schedule)(arch.optimizer, recipe, len(arch.train_loader))
+    arch.scheduler = begin_schedule(recipe, arch.optimizer, recipe.epochs, len(arch.train_loader))
+    if recipe.schedule != "constant":
+        arch.schedule = partial(begin_schedule, recipe)
     return arch
 
 
@@ -45,17 +57,39 @@ def from_run(cls: type[A], run: str | Path | Run, device: str | None) -> A:
     return _build(cls, recipe, config["image_shape"], config["classes"], run.load_model())
 
 
-def resume_run(cls: type[A], run: str | Path | Run, data_dir: Path | None) -> A:
-    """Build what a run's recipe names, and restore its checkpoint."""
+def resume_run(
+    cls: type[A], run: str | Path | Run, data_dir: Path | None, overrides: dict[str, Any]
+) -> A:
+    """Build what a run's recipe names, and restore its checkpoint.
+
+    Args:
+        cls: see above.
+        run: its folder.
+        data_dir: where the same data are; None for where they were.
+        overrides: ``epochs`` to reach, ``threads`` and ``device``, where they change.
+
+    Raises:
+        UsageError: if anything else is to change, or more epochs are done than are asked for.
+    """
     run = Run.open(run)
+    if strange := [name for name in overrides if name not in CAN_CHANGE]:
+        raise UsageError(f"a run keeps its {strange[0]}; {', '.join(CAN_CHANGE)} can change.")
+    # as many threads as before, because another number rounds differently
+    before = {"epochs": run.planned_epochs(), "threads": run.environment().get("threads", 0)}
     data_dir = data_dir or run.data_dir()
-    arch = from_recipe(cls, run.recipe(), data_dir)
+    arch = from_recipe(cls, run.recipe().replace(**before | overrides), data_dir)
     assert arch.splits is not None
+    assert arch.recipe is not None
     run.require_same_data(arch.splits)
     if run.checkpoint_file.exists():  # else it was killed before the first, and begins again
         arch.load_checkpoint(run.checkpoint_file)
+    done, epochs = arch.state.epoch, arch.recipe.epochs
+    if epochs < done:
+        raise UsageError(f"{run.path} has {done} epochs already: 'epochs' must be at least {done}.")
     if arch.state.is_main:
-        run.add_to_environment(environment(arch, data_dir))
+        facts = {"after_epoch": done, "epochs": epochs}
+        run.add_to_environment(environment(arch, data_dir) | facts)
+    _log(arch, "tensorboard", run.path)
     return arch
 
 
@@ -80,7 +114,26 @@ def start_run(
         made = Run.create(arch.recipe, arch.splits, environment(arch, data_dir), path).path
     made = arch.fabric.broadcast(made)
     assert made is not None
+    _log(arch, "tensorboard", made)
     return Run(made)
+
+
+def callbacks(arch: "Architecture", progress: bool, given: Any) -> list[Callback]:
+    """Return what is called during training: what the recipe asks for, and what is given."""
+    wanted = "callbacks must be a list of Callback, as [EarlyStopping(3)]"
+    theirs = require_list(wanted, given)
+    if not all(isinstance(callback, Callback) for callback in theirs):
+        raise UsageError(f"{wanted}, not of {shown(theirs[0])}.")
+    recipe, found = arch.recipe, list[Callback]()
+    if recipe and not arch.writer:
+        _log(arch, recipe.name)
+    if progress:
+        found.append(display.ProgressDisplay())
+    if arch.writer:
+        found.append(tensorboard.TensorBoardCallback(arch.writer))
+    if recipe and recipe.patience:
+        found.append(EarlyStopping(recipe.patience))
+    return found + theirs
 
 
 def load_data(arch: "Architecture", data_dir: Path | None = None) -> Splits:
@@ -88,6 +141,26 @@ def load_data(arch: "Architecture", data_dir: Path | None = None) -> Splits:
     if arch.recipe is None:
         raise UsageError("there is no recipe to take data from: give the loaders yourself.")
     return _use(arch, arch.recipe, load(arch.recipe, data_dir))
+
+
+def facts(arch: "Architecture") -> dict[str, str]:
+    """Return what an architecture shows of itself: its parts, and how far it is trained."""
+    learning, every = arch.count_parameters(), sum(p.numel() for p in arch.model.parameters())
+    frozen = "" if learning == every else f", of which {learning:,} learn"
+    rates = dict.fromkeys(f"{group['lr']:g}" for group in arch.optimizer.param_groups)
+    found = {
+        "model": f"{type(arch.model).__name__}, {every:,} parameters{frozen}",
+        "loss": getattr(arch.loss_fn, "__name__", type(arch.loss_fn).__name__),
+        "optimizer": f"{type(arch.optimizer).__name__}, lr {', '.join(rates)}",
+        "scheduler": type(arch.scheduler).__name__ if arch.scheduler else "none",
+        "device": f"{arch.device}, {arch.precision}",
+        "epochs done": str(arch.total_epochs),
+    }
+    for name, title in (("train", "training"), ("valid", "validation")) if arch.history else ():
+        loss, accuracy = (arch.history[-1][f"{name}_{figure}"] for figure in ("loss", "accuracy"))
+        if loss is not None:
+            found[title] = f"loss {loss:.4f}" + ("" if accuracy is None else f", {percent(accuracy)}")
+    return found | ({"classes": ", ".join(arch.classes)} if arch.classes else {})
 
 
 def _build(
@@ -99,6 +172,8 @@ def _build(
     arch = cls(model, LOSSES.get(recipe.loss)(recipe), optimizer, classes=classes, **options)
     arch.recipe, arch.image_shape = recipe, tuple(shape)
     arch.preprocess = Preprocess(recipe.mean, recipe.std)
+    if recipe.clip_grad_norm:
+        arch.set_clip_grad_norm(recipe.clip_grad_norm)
     arch.state.begin_stream(recipe.seed)
     return arch
 
@@ -113,3 +188,9 @@ def _use(arch: "Architecture", recipe: Recipe, splits: Splits) -> Splits:
     arch.test_loader = BatchLoader(splits.test, BATCH_SIZE, preprocess)
     arch.splits = splits
     return splits
+
+
+def _log(arch: "Architecture", name: str, folder: str | Path = "runs") -> None:
+    """Log to TensorBoard in ``folder``, if the recipe says so."""
+    if arch.recipe and arch.recipe.logger == "tensorboard" and arch.state.is_main:
+        arch.set_tensorboard(name, folder)

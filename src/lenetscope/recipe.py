@@ -20,6 +20,8 @@ Group = Literal["data", "network", "training", "machine"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"]
 MemoryFormat = Literal["auto", "channels_last", "contiguous"]
+Keep = Literal["last", "best"]
+Logger = Literal["none", "tensorboard"]
 PRECISION_SHORT_FORMS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
 _FOLDER = resources.files("lenetscope") / "recipes"
 _BOUNDS = {"least": ("at least", ge), "above": ("above", gt), "most": ("at most", le)}
@@ -70,8 +72,18 @@ class Recipe:
     beta2: float = _field("training", "second beta of Adam; not used by SGD", least=0, most=0.999999)
     weight_decay: float = _field("training", "weight decay", least=0)
     schedule: str = _field("training", "learning rate schedule", "training.choices:SCHEDULES")
+    warmup: float = _field(
+        "training", "epochs in front of the schedule, in which the rate rises from near 0", least=0
+    )
+    clip_grad_norm: float = _field(
+        "training", "largest norm of all gradients together; 0: no limit", least=0
+    )
     batch_size: int = _field("training", "images per step, over all processes together", least=1)
     epochs: int = _field("training", "passes over the training images", least=1)
+    patience: int = _field(
+        "training", "epochs to wait for a lower validation loss before stopping; 0: for ever", least=0
+    )
+    keep: Keep = _field("training", "epoch whose weights are kept; best: lowest validation loss")
     seed: int = _field(
         "training", "seed of initial weights, shuffling and dropout", least=0, most=2**32 - 1
     )
@@ -80,6 +92,7 @@ class Recipe:
     memory_format: MemoryFormat = _field("machine", "memory layout of images, as torch names it")
     threads: int = _field("machine", "CPU threads; 0: one per core", least=0, most=1024)
     compile: bool = _field("machine", "compile the network with TorchInductor for training")
+    logger: Logger = _field("machine", "where else to log each epoch")
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -88,6 +101,11 @@ class Recipe:
             raise RecipeError("'mean' and 'std' must have the same number of values.")
         if any(value <= 0 for value in self.std):
             raise RecipeError(f"'std' must be above 0, not {list(self.std)}.")
+        if (self.patience or self.keep == "best") and not self.holdout:
+            raise RecipeError(
+                f"{'patience' if self.patience else 'keep'} would choose by the test images: hold some "
+                "training images out for validation, with --holdout 5000."
+            )
 
     @classmethod
     def load(cls, recipe: "str | Path | Recipe", **overrides: Any) -> Self:

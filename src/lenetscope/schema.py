@@ -23,7 +23,7 @@ class SchemaError(ValueError):
 
 def refuse(where: str, allowed: str, value: Any) -> NoReturn:
     """Raise the error that ``value`` is not what is allowed."""
-    raise SchemaError(f"{where} must be {allowed}, not {described(value)}")
+    raise SchemaError(f"{where or 'it'} must be {allowed}, not {described(value)}")
 
 
 def described(value: Any) -> str:

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from lenetscope import Architecture, Recipe
-from lenetscope.errors import RecipeError
-from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES
+from lenetscope.errors import UsageError
+from lenetscope.training.choices import LOSSES, OPTIMIZERS, SCHEDULES, begin_schedule
+from lenetscope.training.schedules import STEPPED_EACH_BATCH
 
 
 def test_targets_are_smoothed_while_training_and_never_while_measuring(idx_folder: Path) -> None:
@@ -68,7 +69,7 @@ def test_one_cycle_steers_the_rate_and_leaves_the_momentum() -> None:
         "reference", optimizer="adam", momentum=0.7, beta2=0.9, schedule="one-cycle", epochs=1
     )
     optimizer = OPTIMIZERS.get("adam")(nn.Linear(2, 2).parameters(), recipe)
-    schedule = SCHEDULES.get("one-cycle")(optimizer, recipe, 10)
+    schedule = SCHEDULES.get("one-cycle")(optimizer, recipe, 1, 10)
     rates = []
     for _ in range(10):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -82,10 +83,10 @@ def test_one_cycle_steers_the_rate_and_leaves_the_momentum() -> None:
 
 
 def test_two_cycles_are_one_cycle_and_then_a_cosine_from_half_the_rate() -> None:
-    recipe = Recipe.load("reference", optimizer="adam", schedule="two-cycles", epochs=6)
+    recipe = Recipe.load("reference", optimizer="adam", schedule="two-cycles")
     optimizers = [OPTIMIZERS.get("adam")(nn.Linear(2, 2).parameters(), recipe) for _ in range(2)]
-    both = SCHEDULES.get("two-cycles")(optimizers[0], recipe, 10)
-    first = SCHEDULES.get("one-cycle")(optimizers[1], recipe.replace(epochs=4), 10)
+    both = SCHEDULES.get("two-cycles")(optimizers[0], recipe, 6, 10)
+    first = SCHEDULES.get("one-cycle")(optimizers[1], recipe, 4, 10)
     rates: list[list[float]] = [[], []]
     for step in range(60):
         for number, (optimizer, schedule) in enumerate(zip(optimizers, (both, first), strict=True)):
@@ -98,5 +99,48 @@ def test_two_cycles_are_one_cycle_and_then_a_cosine_from_half_the_rate() -> None
     expected = [0.005 * (1 + math.cos(math.pi * step / 20)) / 2 for step in range(20)]
     assert rates[0][40:] == pytest.approx(expected)
     assert optimizers[0].param_groups[0]["lr"] == 0
-    with pytest.raises(RecipeError, match="two-cycles"):
-        SCHEDULES.get("two-cycles")(optimizers[0], recipe.replace(epochs=4), 10)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 7])
+def test_two_cycles_end_at_zero_whatever_their_length(steps: int) -> None:
+    recipe = Recipe.load("reference", schedule="two-cycles")
+    optimizer = OPTIMIZERS.get("sgd")(nn.Linear(2, 2).parameters(), recipe)
+    schedule = SCHEDULES.get("two-cycles")(optimizer, recipe, 1, steps)
+    for _ in range(steps):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == (0 if steps > 1 else 0.005)
+
+
+def rates_of(recipe: Recipe, epochs: int, steps: int, done: int = 0) -> list[float]:
+    """Return the rate of each step of a schedule that is stepped after each batch."""
+    optimizer = OPTIMIZERS.get(recipe.optimizer)(nn.Linear(2, 2).parameters(), recipe)
+    schedule = begin_schedule(recipe, optimizer, epochs, steps, done)
+    assert isinstance(schedule, STEPPED_EACH_BATCH)
+    rates = []
+    for _ in range(epochs * steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+def test_the_rate_rises_in_front_of_each_schedule() -> None:
+    recipe = Recipe.load("reference", lr=0.1, warmup=0.4)
+    rise = [0.1 * step / 5 for step in range(1, 5)]
+    flat = rates_of(recipe, 1, 10)
+    assert flat[:4] == pytest.approx(rise)
+    assert flat[4:] == [0.1] * 6
+    cosine = rates_of(recipe.replace(schedule="cosine"), 1, 10)
+    assert cosine[:4] == pytest.approx(rise)
+    assert cosine[4:] == pytest.approx([0.05 * (1 + math.cos(math.pi * k / 6)) for k in range(6)])
+    for name in ("one-cycle", "two-cycles"):
+        plain, warm = recipe.replace(schedule=name, warmup=0), recipe.replace(schedule=name)
+        rates = rates_of(warm, 1, 10)
+        assert rates[:4] == pytest.approx([0.004 * step / 5 for step in range(1, 5)])
+        assert rates[4:] == rates_of(plain, 1, 6)  # to its own first rate
+        assert rates_of(warm, 1, 10, done=1) == rates_of(plain, 1, 10)  # at the beginning only
+    with pytest.raises(
+        UsageError, match=r"'warmup' must be less than the epochs to train \(2\), not 2"
+    ):
+        rates_of(recipe.replace(warmup=2), 2, 10)

@@ -7,7 +7,7 @@ folder itself appears with its recipe in it.
     config.json           format, network, image shape, classes, preprocessing
     environment.json      versions, threads, device, checksums of the data, command
     history.jsonl         one row per epoch
-    weights.safetensors   the weights after the last epoch that was saved
+    weights.safetensors   the weights after the last epoch that was saved, or those of the best one
     checkpoint.pt         the whole state of the training
     snapshots/            epoch-000.safetensors before training, and the weights after each epoch
     updates.jsonl         one row per epoch: how far single steps moved each tensor of weights
@@ -22,25 +22,85 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from lenetscope.arguments import as_path
 from lenetscope.data.splits import Splits
 from lenetscope.errors import RunError, StorageError
 from lenetscope.evaluation.scores import Scores
 from lenetscope.files import sync_folder, write_json
 from lenetscope.models import build
 from lenetscope.recipe import Recipe
+from lenetscope.training.callbacks import epochs_waited
+from lenetscope.schema import (
+    Check,
+    SchemaError,
+    described,
+    list_of,
+    mapping_of,
+    number,
+    optional,
+    record,
+    text,
+    whole,
+)
 from lenetscope.training.checkpoint import require_same_tensors
+from lenetscope.training.state import ROW_CHECK
 from lenetscope.training.updates import UpdateRow
 
 FORMAT = 2
 """Version of the folder's layout."""
+
+
+CONFIG = record(
+    {
+        "model": text,
+        "image_shape": list_of(whole(1, 2**16), 3),
+        "classes": list_of(text, least=2),
+        "mean": list_of(number()),
+        "std": list_of(number()),
+    }
+)
+ENVIRONMENT = record(
+    {},
+    {
+        "command": list_of(text),
+        "packages": mapping_of(text),
+        "threads": whole(),
+        "data_dir": optional(text),
+        "data": mapping_of(text),
+        "resumed": list_of(record({}, {"epochs": whole(1)})),
+    },
+)
+HISTORY = list_of(ROW_CHECK)
+UPDATES = list_of(
+    record(
+        {
+            "epoch": whole(1),
+            "steps": list_of(whole(1)),
+            "ratios": mapping_of(list_of(optional(number(0)))),
+        }
+    )
+)
+SCORES = record(
+    {
+        "n": whole(1),
+        "errors": whole(),
+        "accuracy": number(0, 1),
+        "loss": number(finite=False),
+        "classes": list_of(text),
+        "confusion": list_of(list_of(whole())),
+    }
+)
+"""What the files hold that is read again; they may hold more."""
 
 
 class _Inside:
@@ -112,8 +172,8 @@ class Run:
                         f"{path} exists already and is not overwritten. Resume it by --resume {path}, "
                         "or choose another --run-dir."
                     )
-        except StorageError as error:
-            why = getattr(error.__cause__, "strerror", None) or error
+        except OSError as error:
+            why = getattr(error.__cause__ or error, "strerror", None) or error
             raise StorageError(f"cannot make a run folder in {parent}: {why}.") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)  # unless it was renamed
@@ -126,13 +186,24 @@ class Run:
         Raises:
             RunError: if there is none, or it is damaged or of another version.
         """
-        run = cls(path.path if isinstance(path, Run) else Path(path))
-        if not run.path.exists():
+        run = cls(path.path if isinstance(path, Run) else as_path(path))
+        if not _exists(run.path):
             raise RunError(f"there is no run {run.path}{_nearby(run.path)}.")
-        if not run.config_file.exists() or not run.recipe_file.exists():
+        if not _exists(run.config_file) or not _exists(run.recipe_file):
             raise RunError(f"{run.path} is not a run folder: it has no config.json and recipe.toml.")
         run.config()
         return run
+
+    @classmethod
+    def newest(cls, parent: Path = Path("runs")) -> Self:
+        """Open the run in a folder whose files changed last.
+
+        Raises:
+            RunError: if there is none, or it cannot be opened.
+        """
+        if not (runs := _runs_in(parent)):
+            raise RunError(f"there is no run in {parent}/; train one: lenetscope train")
+        return cls.open(max(runs, key=_changed))
 
     def config(self) -> dict[str, Any]:
         """Return what ``config.json`` holds.
@@ -143,24 +214,22 @@ class Run:
         config = _read_json(self.config_file)
         if config.get("format") != FORMAT:
             raise RunError(
-                f"{self.path} is a run folder of format {config.get('format')}; this version of "
-                f"lenetscope reads format {FORMAT}: train the run again, or open it with the version "
+                f"{self.path} is a run folder of format {described(config.get('format'))}; this version "
+                f"of lenetscope reads format {FORMAT}: train the run again, or open it with the version "
                 "in its environment.json."
             )
-        shape, classes = config.get("image_shape"), config.get("classes")
-        sides = shape if isinstance(shape, list) else []
-        whole = len(sides) == 3 and all(type(side) is int and side > 0 for side in sides)
-        if not whole or not isinstance(classes, list) or len(classes) < 2:
-            raise RunError(f"{self.config_file} is damaged: its image_shape or classes are invalid.")
+        _check(self.config_file, CONFIG, config)
+        if len(set(config["classes"])) < len(config["classes"]):
+            raise _damaged(self.config_file, "two classes have the same name")
         return config
 
     def environment(self) -> dict[str, Any]:
         """Return what ``environment.json`` holds.
 
         Raises:
-            RunError: if it cannot be read.
+            RunError: if it cannot be read, or holds what no run has.
         """
-        return _read_json(self.environment_file)
+        return _check(self.environment_file, ENVIRONMENT, _read_json(self.environment_file))
 
     def add_to_environment(self, resumed: dict[str, Any]) -> None:
         """Add to ``environment.json`` that, and where, the run was resumed."""
@@ -174,6 +243,30 @@ class Run:
             RecipeError: if it was changed into something that is not allowed.
         """
         return Recipe.load(self.recipe_file)
+
+    def planned_epochs(self) -> int:
+        """Return how many epochs the run is to reach: the recipe's, unless it was extended."""
+        resumed = self.environment().get("resumed", [])
+        epochs = [each["epochs"] for each in resumed if "epochs" in each]
+        return epochs[-1] if epochs else self.recipe().epochs
+
+    def is_finished(self) -> bool:
+        """Tell whether the planned epochs are done, or early stopping has ended the training."""
+        history, planned, patience = self.history(), self.planned_epochs(), self.recipe().patience
+        waited = epochs_waited(history, planned) if patience else 0
+        return len(history) >= planned or 0 < patience <= waited
+
+    def weights_epoch(self) -> int:
+        """Return the number of the epoch whose weights the run ends with, from 1.
+
+        Raises:
+            RunError: if there are none, or the file is damaged.
+        """
+        try:
+            with safe_open(self.weights_file, "pt") as file:
+                return int(file.metadata()["epoch"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise RunError(f"cannot read {self.weights_file}: {error}.") from error
 
     def data_dir(self) -> Path | None:
         """Return the folder of the data; None if it was the user's cache."""
@@ -205,13 +298,11 @@ class Run:
                 file is damaged.
             CheckpointError: if they are of another network.
         """
-        config = self.config()
-        model = build(self.recipe(), tuple(config["image_shape"]), len(config["classes"]))
         file = self.weights_file if epoch is None else self.snapshot_file(epoch)
-        if epoch is not None and not file.exists():
+        if epoch is not None and not _exists(file):
             kept = ", ".join(map(str, self.snapshot_epochs())) or "none at all"
             raise RunError(f"{self.path} has no snapshot of epoch {epoch}; it has: {kept}.")
-        if not file.exists():
+        if not _exists(file):
             raise RunError(
                 f"{self.path} has no weights yet, because its first epoch was not finished. Finish it: "
                 f"lenetscope train --resume {self.path}"
@@ -220,8 +311,14 @@ class Run:
             weights = load_file(file)
         except (SafetensorError, OSError) as error:
             raise RunError(f"{file} is truncated or damaged: {error}.") from error
-        require_same_tensors(model.state_dict(), weights, file)
-        model.load_state_dict(weights)
+        config, recipe = self.config(), self.recipe()
+        shape, classes = tuple(config["image_shape"]), len(config["classes"])
+        if len(recipe.mean) != shape[0]:
+            raise _damaged(self.recipe_file, f"'mean' and 'std' must have {shape[0]} numbers")
+        with suppress(RuntimeError), torch.device("meta"):  # a huge network takes no memory there
+            require_same_tensors(build(recipe, shape, classes).state_dict(), weights, file)
+        model = build(recipe, shape, classes)
+        model.load_state_dict(require_same_tensors(model.state_dict(), weights, file))
         return model
 
     def history(self) -> list[dict[str, Any]]:
@@ -230,7 +327,10 @@ class Run:
         Raises:
             RunError: if it cannot be read.
         """
-        return _read_rows(self.history_file)
+        rows = _read_rows(self.history_file, HISTORY)
+        if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+            raise _damaged(self.history_file, "its rows must be of the epochs 1, 2, 3 and so on")
+        return rows
 
     def updates(self) -> list[UpdateRow]:
         """Return the rows of ``updates.jsonl``, none if there are none.
@@ -238,10 +338,12 @@ class Run:
         Raises:
             RunError: if it cannot be read.
         """
-        try:
-            return [UpdateRow(**row) for row in _read_rows(self.updates_file)]
-        except TypeError as error:
-            raise RunError(f"{self.updates_file} is damaged: {error}.") from error
+        rows = [UpdateRow(**row) for row in _read_rows(self.updates_file, UPDATES)]
+        if any(len(ratios) != len(row.steps) for row in rows for ratios in row.ratios.values()):
+            raise _damaged(
+                self.updates_file, "each of the ratios must have a number for each of the steps"
+            )
+        return rows
 
     def scores(self) -> dict[str, Any] | None:
         """Return what ``scores.json`` holds, None before the run is finished.
@@ -249,11 +351,17 @@ class Run:
         Raises:
             RunError: if it cannot be read.
         """
-        return _read_json(self.scores_file) if self.scores_file.exists() else None
+        if not _exists(self.scores_file):
+            return None
+        scores = _check(self.scores_file, SCORES, _read_json(self.scores_file))
+        sizes = {len(scores["classes"]), *map(len, [scores["confusion"], *scores["confusion"]])}
+        if len(sizes) > 1 or sum(map(sum, scores["confusion"])) != scores["n"]:
+            raise _damaged(self.scores_file, "confusion must be counts of n images, classes by classes")
+        return scores
 
     def save_scores(self, scores: Scores) -> None:
-        """Write ``scores.json``."""
-        write_json(self.scores_file, scores.as_dict())
+        """Write ``scores.json``, with the number of the epoch whose weights they are of."""
+        write_json(self.scores_file, {"epoch": self.weights_epoch()} | scores.as_dict())
 
 
 def _renamed(folder: Path, target: Path) -> bool:
@@ -273,23 +381,52 @@ def _renamed(folder: Path, target: Path) -> bool:
 def _nearby(path: Path) -> str:
     """List the runs that are where one was looked for."""
     parent = path.parent if path.parent.is_dir() else Path("runs")
-    runs = sorted(parent.glob("[!.]*/recipe.toml"))[:8]
-    return f"; there are: {', '.join(str(file.parent) for file in runs)}" if runs else ""
+    runs = _runs_in(parent)[:8]
+    return f"; there are: {', '.join(map(str, runs))}" if runs else ""
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     (value,) = _read_all(path, lambda text: [text])
     if not isinstance(value, dict):
-        raise RunError(f"{path} does not hold a JSON object.")
+        raise _damaged(path, "it must hold a JSON object")
     return value
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    return _read_all(path, str.splitlines) if path.exists() else []
+def _read_rows(path: Path, check: Check) -> list[dict[str, Any]]:
+    return _check(path, check, _read_all(path, str.splitlines), "row") if _exists(path) else []
 
 
 def _read_all(path: Path, split: Callable[[str], list[str]]) -> list[Any]:
     try:
         return [json.loads(text) for text in split(path.read_text("utf-8"))]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
+
+
+def _check(path: Path, check: Check, value: Any, where: str = "") -> Any:
+    """Return the value if the check finds nothing wrong."""
+    try:
+        check(value, where)
+    except SchemaError as error:
+        raise _damaged(path, error) from error
+    return value
+
+
+def _damaged(path: Path, why: object) -> RunError:
+    return RunError(f"{path} is damaged: {why}. Put back what training wrote there, or train again.")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # no permission, or a name that is too long
+        raise RunError(f"cannot open {path}: {error.strerror}.") from error
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    return sorted(file.parent for file in folder.glob("[!.]*/recipe.toml"))
+
+
+def _changed(folder: Path) -> float:
+    """Return when the last of a run's files was written; those being written are hidden."""
+    return max(file.stat().st_mtime for file in folder.glob("[!.]*"))

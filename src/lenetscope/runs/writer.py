@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save as safetensors_bytes
+from torch import Tensor
 
+from lenetscope.errors import StorageError
 from lenetscope.files import TEMPORARY_SUFFIX, write_bytes, write_text
 from lenetscope.runs.folder import Run
+from lenetscope.training.callbacks import best_epoch
 from lenetscope.training.checkpoint import dumps
 from lenetscope.training.state import TrainState
 from lenetscope.training.updates import UpdateRatios
@@ -39,7 +42,7 @@ class RunWriter(UpdateRatios):
             return
         for folder in (self.run.path, self.run.snapshots):
             for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-                leftover.unlink(missing_ok=True)
+                _remove(leftover)
         if state.step == 0:
             self._write_epoch(state)
         self.resume(self.run.updates(), state)
@@ -49,18 +52,30 @@ class RunWriter(UpdateRatios):
         if not state.is_main:
             return
         _write_rows(self.run.updates_file, map(dataclasses.asdict, self.rows))
+        _remove(self.run.scores_file)  # those of a finished run that goes on
         write_bytes(self.run.checkpoint_file, dumps(state))
         if state.step == 0:
             self._write_epoch(state)
 
     def _write_epoch(self, state: TrainState) -> None:
-        plain = {name: v.detach().cpu().contiguous() for name, v in state.model.state_dict().items()}
-        # one key of metadata: the order of several is random
-        weights = safetensors_bytes(plain, {"epoch": str(state.epoch)})
+        last = _weights(state.model.state_dict(), state.epoch)
         if state.epoch:
             _write_rows(self.run.history_file, state.history)
-            write_bytes(self.run.weights_file, weights)
-        write_bytes(self.run.snapshot_file(state.epoch), weights)
+            best = state.best and _weights(state.best, best_epoch(state.history))
+            write_bytes(self.run.weights_file, best or last)
+        write_bytes(self.run.snapshot_file(state.epoch), last)
+
+
+def _weights(tensors: dict[str, Tensor], epoch: int) -> bytes:
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return safetensors_bytes(plain, {"epoch": str(epoch)})  # one key: the order of several is random
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot remove {path}: {error.strerror}.") from error
 
 
 def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:

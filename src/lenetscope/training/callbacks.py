@@ -5,7 +5,9 @@ Early stopping: L. Prechelt, "Early stopping - but when?", in Neural Networks: T
 """
 
 import math
+from typing import Any
 
+from lenetscope.arguments import require_number, require_whole
 from lenetscope.errors import UsageError, unknown
 from lenetscope.training.state import TrainState
 
@@ -17,7 +19,7 @@ class Callback:
     of several processes calls callbacks of its own; those that write check ``state.is_main`` first.
 
     Attributes:
-        done: set by a callback that wants training to end after the current epoch.
+        done: set by a callback that wants training to end, before or after an epoch.
     """
 
     done = False
@@ -42,10 +44,41 @@ MONITORS = {"valid_loss": -1, "valid_accuracy": 1, "train_loss": -1, "train_accu
 """Columns of the history to monitor, and whether more (1) or less (-1) is better."""
 
 
+def best_epoch(
+    history: list[dict[str, Any]], monitor: str = "valid_loss", min_delta: float = 0.0
+) -> int:
+    """Return the number, from 1, of the epoch with the best value in a column; 0 if there is none.
+
+    >>> best_epoch([{"epoch": 1, "valid_loss": 0.3}, {"epoch": 2, "valid_loss": 0.4}])
+    1
+    """
+    best, number = -math.inf, 0
+    for row in history:
+        value = math.nan if row[monitor] is None else row[monitor] * MONITORS[monitor]
+        if value > best + min_delta:
+            best, number = value, row["epoch"]
+    return number
+
+
+def epochs_waited(
+    history: list[dict[str, Any]], planned: int, monitor: str = "valid_loss", min_delta: float = 0.0
+) -> int:
+    """Return how many epochs there are since the best one, or since a training was extended.
+
+    Args:
+        history: of the training.
+        planned: epochs to reach; a row with another number is of the training before it was extended.
+        monitor: see `EarlyStopping`.
+        min_delta: see `EarlyStopping`.
+    """
+    before = [row for row in history if row.get("planned") != planned]
+    return len(history) - max(len(before), best_epoch(history, monitor, min_delta))
+
+
 class EarlyStopping(Callback):
     """End training when a column of the history has not improved for some epochs.
 
-    The last weights are kept.
+    It looks at the whole history, so that a training that is resumed ends where it would have ended.
 
     Args:
         patience: epochs to wait for an improvement, at least 1.
@@ -60,12 +93,16 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, patience: int = 3, monitor: str = "valid_loss", min_delta: float = 0.0) -> None:
-        if patience < 1:
-            raise UsageError(f"patience must be at least 1, not {patience}.")
         if monitor not in MONITORS:
             raise UsageError(unknown("monitor", monitor, MONITORS))
-        self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
-        self.best_epoch, self._best = 0, -math.inf
+        self.patience, self.monitor = require_whole("patience", patience, 1), monitor
+        self.min_delta = require_number("min_delta", min_delta)
+        self.best_epoch = 0
+
+    def on_train_begin(self, state: TrainState, epochs: int, steps: int) -> None:
+        """Look at the epochs that are done."""
+        self._planned = epochs
+        self._look(state)
 
     def on_epoch_end(self, state: TrainState) -> None:
         """Compare the epoch with the best one.
@@ -73,10 +110,11 @@ class EarlyStopping(Callback):
         Raises:
             UsageError: if the monitored column is empty.
         """
-        row = state.history[-1]
-        if row[self.monitor] is None:
+        if state.history[-1][self.monitor] is None:
             raise UsageError(f"there is no {self.monitor} to monitor: give a validation loader.")
-        value = row[self.monitor] * MONITORS[self.monitor]
-        if value > self._best + self.min_delta:
-            self._best, self.best_epoch = value, row["epoch"]
-        self.done = row["epoch"] - self.best_epoch >= self.patience
+        self._look(state)
+
+    def _look(self, state: TrainState) -> None:
+        given = self.monitor, self.min_delta
+        self.best_epoch = best_epoch(state.history, *given)
+        self.done = epochs_waited(state.history, self._planned, *given) >= self.patience

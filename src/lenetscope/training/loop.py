@@ -16,14 +16,24 @@ from torch import Tensor
 from torch.optim import lr_scheduler
 
 from lenetscope import rng
-from lenetscope.errors import DataError, TrainingError, UsageError
+from lenetscope.arguments import (
+    pairs,
+    require_callable,
+    require_length,
+    require_one_name_each,
+    require_optimizer,
+    require_passes,
+    require_whole,
+)
+from lenetscope.errors import TrainingError, UsageError
 from lenetscope.evaluation.outputs import loss_of
 from lenetscope.evaluation.tally import Tally
+from lenetscope.failures import explained
 from lenetscope.training import machine
-from lenetscope.training.callbacks import Callback
+from lenetscope.training.callbacks import Callback, best_epoch
 from lenetscope.training.engine import uncompiled_if_observed
 from lenetscope.training.processes import Processes
-from lenetscope.training.schedules import step_schedule
+from lenetscope.training.schedules import Begin, begin_schedule, plan_schedules, step_schedule
 from lenetscope.training.state import TrainState
 
 
@@ -38,9 +48,12 @@ def fit(
     clip: Callable[[], Any] | None = None,
     compile: bool = False,
     threads: int = 0,
+    schedule: Begin | None = None,
+    keep_best: bool = False,
     callbacks: Sequence[Callback] = (),
     checkpoint_steps: int = 0,
     stop: Callable[[], bool] = lambda: False,
+    classes: Sequence[str] | None = None,
 ) -> None:
     """Train until ``state.epoch`` is ``epochs``, or until ``stop()`` returns True after a step.
 
@@ -58,18 +71,26 @@ def fit(
         clip: bounds the gradients before each step of the optimizer.
         compile: whether TorchInductor compiles the model first.
         threads: to compute with; 0 for one per core.
+        schedule: begins each learning rate schedule, see `plan_schedules`; None leaves
+            ``state.scheduler`` as it is.
+        keep_best: whether the model ends with the weights of the epoch with the lowest validation loss.
         callbacks: see `Callback`.
         checkpoint_steps: call for a checkpoint each time so many steps are done, too; 0 for never.
         stop: is called after each step; before training stops, a checkpoint is called for.
+        classes: names, which must be as many as the model tells apart.
 
     Raises:
         TrainingError: if the loss is no longer a finite number.
-        DataError: if a label is out of range, or there are no batches.
-        UsageError: if the scheduler needs a validation loss and there is no ``valid_loader``, or the
-            optimizer is another model's.
+        DataError: if there are no batches, or one does not fit the model or the loss.
+        UsageError: if what was given does not fit together: the optimizer and the model, a scheduler
+            that needs a validation loss and no ``valid_loader``, and so on. Nothing is changed then.
     """
-    _require_trainable(state, train_loader, valid_loader)
-    processes, steps, device = Processes(fabric), len(train_loader), fabric.device
+    steps = _require_trainable(state, train_loader, valid_loader, loss_fn, keep_best)
+    require_whole("checkpoint_steps", checkpoint_steps, 0)
+    require_callable("stop", stop, "no arguments")
+    processes, device, begun = Processes(fabric), fabric.device, (state.epoch, state.step)
+    plan_schedules(state, epochs, steps, schedule)
+    state.take_last()
     state.tally = processes.own(state.tally)
 
     def checkpoint() -> None:
@@ -88,18 +109,22 @@ def fit(
         try:
             for callback in callbacks:
                 callback.on_train_begin(state, epochs, steps)
-            while state.epoch < epochs:
+            while state.epoch < epochs and not any(callback.done for callback in callbacks):
+                begin_schedule(state, steps, schedule)
                 state.model.train()
                 started = time.perf_counter()
-                for inputs, labels in _batches(state, train_loader, processes):
+                for inputs, labels in pairs(_batches(state, train_loader, processes)):
                     inputs, labels, weight = processes.rows(inputs, labels)
                     inputs, labels = inputs.to(device), labels.to(device)
-                    outputs = model(inputs)
+                    with explained(state.model):
+                        outputs = model(inputs)
                     loss = loss_of(loss_fn, outputs, labels)
+                    if not math.isfinite(loss.item()):  # before it can spoil the weights
+                        raise _diverged(state)
                     if weight:
                         state.tally.add(outputs, labels, loss, loss_fn)
-                    if not math.isfinite(state.tally.loss_sum):  # before it can spoil the weights
-                        raise _diverged(state)
+                    if state.tally.confusion is not None:
+                        require_one_name_each(classes, len(state.tally.confusion))
                     fabric.backward(loss * weight)
                     if clip:
                         clip()
@@ -128,22 +153,27 @@ def fit(
                         "train_accuracy": trained.accuracy,
                         "valid_loss": valid.loss if valid else None,
                         "valid_accuracy": valid.accuracy if valid else None,
-                        "lr": state.optimizer.param_groups[0]["lr"],
+                        "lr": float(state.optimizer.param_groups[0]["lr"]),
                         "train_seconds": round(state.seconds, 3),
                         "valid_seconds": round(time.perf_counter() - started, 3),
+                        "planned": epochs,
                     }
                 )
                 state.epoch, state.step, state.seconds, state.tally = state.epoch + 1, 0, 0.0, Tally()
+                if keep_best and best_epoch(state.history) == state.epoch:
+                    state.best = state.weights()
                 step_schedule(state, "epoch", steps, valid.loss if valid else math.nan)
                 for callback in callbacks:
                     callback.on_epoch_end(state)
                 checkpoint()
-                if processes.any(stop()) or any(callback.done for callback in callbacks):
+                if processes.any(stop()) and state.epoch < epochs:
                     return
+            state.take_best()
         finally:
             for callback in callbacks:
                 callback.on_train_end(state)
-            if processes.count == 1:  # of several, one may have raised while the others wait
+            # one of several processes may have raised while the others wait
+            if processes.count == 1 and (state.epoch, state.step) != begun:
                 state.rng = processes.capture_rng(train_loader)
 
 
@@ -164,15 +194,27 @@ def _batches(state: TrainState, loader: Any, processes: Processes) -> Iterator[A
     return batches
 
 
-def _require_trainable(state: TrainState, train_loader: Any, valid_loader: Any) -> None:
+def _require_trainable(
+    state: TrainState, train_loader: Any, valid_loader: Any, loss_fn: Any, keep_best: bool
+) -> int:
+    """Return the steps per epoch, if model, optimizer, scheduler, loss and loaders fit together."""
     if isinstance(state.scheduler, lr_scheduler.ReduceLROnPlateau) and valid_loader is None:
         raise UsageError("ReduceLROnPlateau follows the validation loss: give a validation loader.")
-    if len(train_loader) == 0:
-        raise DataError("there is nothing to train on: the loader has no batches.")
-    learning = {id(parameter) for parameter in state.model.parameters()}
-    held = [id(p) for group in state.optimizer.param_groups for p in group["params"]]
-    if learning.isdisjoint(held):
-        raise UsageError("the optimizer has no parameter of this model: make one for this model.")
+    if keep_best and valid_loader is None:
+        raise UsageError("the best epoch has the lowest validation loss: give a validation loader.")
+    groups = require_optimizer(state.optimizer, state.model, loss_fn).param_groups
+    if not any(parameter.requires_grad for group in groups for parameter in group["params"]):
+        raise UsageError(
+            "every parameter of the optimizer is frozen: set requires_grad of some to True."
+        )
+    if valid_loader is not None:
+        require_passes(valid_loader)
+    if state.step > (steps := require_length(train_loader)):
+        raise UsageError(
+            f"{state.step} steps of this epoch are done, and the loader has {steps}: give the data and "
+            "the batch size that the training began with."
+        )
+    return steps
 
 
 def _diverged(state: TrainState) -> TrainingError:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
 
-def make_writer(name: str, folder: str | Path = "runs") -> "SummaryWriter":
-    """Return a writer to ``folder/name_<date and time>``.
+def writer_class() -> "type[SummaryWriter]":
+    """Return torch's writer.
 
     Raises:
         UsageError: if TensorBoard is not installed.
@@ -27,7 +27,12 @@ def make_writer(name: str, folder: str | Path = "runs") -> "SummaryWriter":
     except ImportError as error:
         install = "pip install 'lenetscope[tensorboard]'"
         raise UsageError(f"TensorBoard is not installed: {install}.") from error
-    return SummaryWriter(f"{Path(folder) / name}_{datetime.now():%Y%m%d%H%M%S}")
+    return SummaryWriter
+
+
+def make_writer(name: str, folder: str | Path = "runs") -> "SummaryWriter":
+    """Return a writer to ``folder/name_<date and time>``; see `writer_class` for what it raises."""
+    return writer_class()(f"{Path(folder) / name}_{datetime.now():%Y%m%d%H%M%S}")
 
 
 def add_graph(writer: "SummaryWriter", model: nn.Module, inputs: Tensor) -> None:
