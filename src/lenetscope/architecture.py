@@ -152,7 +152,7 @@ class Architecture(ShowsFacts):
     @model.setter
     def model(self, model: nn.Module) -> None:
         engine.place(self.fabric, arguments.require_model(model))
-        self.state.model = model
+        self.state.model, self.state.best, self.state.last = model, None, None
 
     @property
     def optimizer(self) -> Optimizer:

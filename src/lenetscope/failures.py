@@ -11,6 +11,18 @@ from torch import Tensor, nn
 from lenetscope.arguments import shown
 from lenetscope.errors import DataError
 
+MENDS = {
+    "more than 1 value per channel": "Leave a batch of one sample out, with DataLoader(…, "
+    "drop_last=True), or choose another batch size.",
+    "more than 1 spatial element": "Put this layer where maps are larger than 1x1, or give larger "
+    "images.",
+    "expected target dtype to be Long": "Class numbers are int64: labels.long().",
+    "multi-target not supported": "Give one class number per sample, (N,): labels.flatten().",
+    "desired output type Long": "This loss takes float32 labels: labels.float().",
+    "must be the same as input size": "Give the labels the shape of the outputs.",
+}
+"""What to do about words of torch that do not say it."""
+
 
 @contextmanager
 def explained(model: nn.Module) -> Iterator[None]:
@@ -29,14 +41,15 @@ def explained(model: nn.Module) -> Iterator[None]:
 
 
 def complaint(error: Exception) -> str | None:
-    """Return what torch says is wrong, in one line; None if other code says so, or memory lacks."""
+    """Return what torch says is wrong, and a mend; None if other code says so, or memory lacks."""
     *_, last = _traces(error)
     name, here = last.tb_frame.f_globals.get("__name__", ""), last.tb_frame.f_code
     raised = here.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]  # else torch's C++ raised
     torchs = name.startswith("torch.") or (isinstance(error, RuntimeError) and not raised)
     if not torchs or "memory" in str(error):
         return None
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    words = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return ". ".join([words, *(mend for said, mend in MENDS.items() if said in words)]).rstrip(".")
 
 
 def _why(model: nn.Module, error: Exception, words: str) -> str | None:
@@ -55,9 +68,7 @@ def _why(model: nn.Module, error: Exception, words: str) -> str | None:
     start += f"layer '{name}' ({type(layer).__name__})"
     if given and (takes := _takes(layer, given[0])):
         return f"{start} takes {takes}, and was given {shown(given[0])}."
-    alone = "more than 1 value per channel" in words
-    mend = " Leave a batch of one sample out, with DataLoader(…, drop_last=True)." if alone else ""
-    return f"{start} was given {', '.join(map(shown, given))}; {words}.{mend}"
+    return f"{start} was given {', '.join(map(shown, given))}; {words}."
 
 
 def _traces(error: Exception) -> Iterator[TracebackType]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import lenetscope
 from conftest import SmallCNN, same_weights
@@ -141,6 +142,51 @@ def test_a_compiled_model_trains_uncompiled_while_it_is_observed(loaders, how: s
     assert len(seen) == 1
 
 
+class Gives(nn.Module):
+    """Three numbers per sample, changed by a function."""
+
+    def __init__(self, change: Callable[[torch.Tensor], Any] = lambda outputs: outputs) -> None:
+        super().__init__()
+        self.change, self.linear = change, nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.change(self.linear(x))
+
+
+LABELS = torch.arange(17) % 3
+PLAIN, COLUMN = nn.CrossEntropyLoss(), torch.rand(17, 1)
+UNFIT: dict[str, tuple[nn.Module, Any, torch.Tensor, str]] = {
+    "normalised one": (Gives(nn.BatchNorm1d(3)), PLAIN, LABELS, "drop_last=True.*another batch size"),
+    "normalised 1x1": (
+        Gives(lambda o: nn.InstanceNorm2d(3)(o[:, :, None, None])), PLAIN, LABELS, "maps are larger"),
+    "none": (Gives(lambda o: None), PLAIN, LABELS, "the model returns None"),
+    "two": (Gives(lambda o: (o, o)), PLAIN, LABELS, r"outputs a tuple of \(16, 3\)"),
+    "half": (Gives(lambda o: o[::2]), PLAIN, LABELS, r"outputs \(8, 3\) .* labels \(16,\)"),
+    "a loss per sample": (Gives(), nn.CrossEntropyLoss(reduction="none"), LABELS, "reduction='mean'"),
+    "a plain number": (Gives(), lambda o, y: 3.0, LABELS, "must be one number.* not 3.0"),
+    "float labels": (Gives(), PLAIN, LABELS.float(), r"labels\.long\(\)"),
+    "int32 labels": (Gives(), PLAIN, LABELS.int(), r"labels\.long\(\)"),
+    "a column of labels": (Gives(), PLAIN, LABELS[:, None], r"labels\.flatten\(\)"),
+    "whole labels": (Gives(), nn.BCEWithLogitsLoss(), LABELS.expand(3, 17).T, r"labels\.float\(\)"),
+    "repeated labels": (Gives(), nn.MSELoss(), COLUMN, "the shape of the outputs"),
+    "repeated binary labels": (Gives(), nn.BCEWithLogitsLoss(), COLUMN, "the shape of the outputs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_batch_that_does_not_fit_is_told_with_its_mend(name: str) -> None:
+    model, loss, labels, told = UNFIT[name]
+    arch = Architecture(model, loss, torch.optim.SGD(model.parameters(), lr=0.1), device="cpu")
+    loader = DataLoader(TensorDataset(torch.rand(17, 4), labels), batch_size=16)
+    arch.set_loaders(loader)
+    ways = [lambda: arch.train(1, progress=False), lambda: arch.lr_range_test(loader, 1.0, 5)]
+    if name != "normalised one":  # which evaluation does not do
+        ways.append(lambda: arch.evaluate(loader))
+    for way in ways:
+        with pytest.raises((DataError, UsageError), match=told):
+            way()
+
+
 def test_what_cannot_be_trained_is_named(make_arch: Make, digits) -> None:
     images, labels = digits
     with pytest.raises(TrainingError, match=r"no longer a finite number in epoch 1, step \d"):
@@ -156,7 +202,7 @@ def test_what_cannot_be_trained_is_named(make_arch: Make, digits) -> None:
         arch.train(1, progress=False)
     arch = make_arch()
     arch.model = SmallCNN()
-    with pytest.raises(UsageError, match="no parameter of this model"):
+    with pytest.raises(UsageError, match="4 of the optimizer's 4 parameters are not this model's"):
         arch.train(1, progress=False)
-    with pytest.raises(UsageError, match="at least 0"):
+    with pytest.raises(UsageError, match="n_epochs must be a whole number of at least 0, not -1"):
         make_arch().train(-1)

@@ -25,6 +25,8 @@ class ProgressDisplay(Callback):
     def on_train_begin(self, state: TrainState, epochs: int, steps: int) -> None:
         """Draw the bar, if there is a terminal to draw on."""
         self.first, self.epochs, self.steps = state.epoch + 1, epochs, steps
+        if state.is_main and 0 < state.epoch == epochs:
+            self.console.print(f"nothing to train: the {epochs} epochs are done; ask for more to go on")
         if state.is_main and self.console.is_terminal and not self.console.is_dumb_terminal:
             columns = (
                 "{task.description}",
