@@ -234,16 +234,24 @@ def pairs(batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         yield pair[0], pair[1]
 
 
-def as_numbers(what: str, x: Any) -> Tensor:
-    """Return an array, or nested lists of numbers, as a tensor (N, …) of at least one sample."""
+def as_tensor(what: str, x: Any) -> Tensor:
+    """Return an array, or nested lists of numbers, as a tensor of real numbers."""
     try:
         # copied where torch cannot share it: other byte orders, negative strides, read-only memory
         native = np.array(x, dtype=x.dtype.newbyteorder("=")) if isinstance(x, np.ndarray) else x
         given = torch.as_tensor(native)
     except (TypeError, ValueError, RuntimeError):
         raise DataError(f"{what} must be an array of numbers (N, …), not {shown(x)}.") from None
-    if not given.ndim or not given.numel() or given.is_complex():
-        raise DataError(f"{what} must be real numbers (N, …), one sample or more, not {shown(given)}.")
+    if given.is_complex():
+        raise DataError(f"{what} must be real numbers, not {shown(given)}.")
+    return given
+
+
+def as_numbers(what: str, x: Any) -> Tensor:
+    """Return an array, or nested lists of numbers, as a tensor (N, …) of at least one sample."""
+    given = as_tensor(what, x)
+    if not given.ndim or not given.numel():
+        raise DataError(f"{what} must be (N, …), one sample or more, not {shown(given)}.")
     return given
 
 

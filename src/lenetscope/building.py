@@ -154,8 +154,9 @@ def facts(arch: "Architecture") -> dict[str, str]:
         "optimizer": f"{type(arch.optimizer).__name__}, lr {', '.join(rates)}",
         "scheduler": type(arch.scheduler).__name__ if arch.scheduler else "none",
         "device": f"{arch.device}, {arch.precision}",
-        "epochs done": str(arch.total_epochs),
     }
+    if arch.history:
+        found["epochs done"] = str(arch.total_epochs)
     for name, title in (("train", "training"), ("valid", "validation")) if arch.history else ():
         loss, accuracy = (arch.history[-1][f"{name}_{figure}"] for figure in ("loss", "accuracy"))
         if loss is not None:

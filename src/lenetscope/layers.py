@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lenetscope.arguments import require_list, require_whole
 from lenetscope.failures import explained
 from lenetscope.observe import Call, observe
 from lenetscope.restore import device_of
@@ -30,6 +31,8 @@ def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> Table[LayerRow]
         model: any module of one input.
         input_shape: of one input, without N.
     """
+    given = require_list("input_shape must be a list of sizes", input_shape)
+    sizes = [require_whole("a size of input_shape", size, 1) for size in given]
     rows: list[LayerRow] = []
     seen: set[nn.Module] = set()
 
@@ -40,7 +43,7 @@ def summarize(model: nn.Module, input_shape: tuple[int, ...]) -> Table[LayerRow]
         rows.append(LayerRow(call.name, type(call.layer).__name__, shape, count))
 
     with observe(model, None, see, mode="eval"), torch.no_grad(), explained(model):
-        model(torch.zeros(1, *input_shape, device=device_of(model)))
+        model(torch.zeros(1, *sizes, device=device_of(model)))
     return Table(rows)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lenetscope import rng
+from lenetscope.arguments import require_model
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -34,7 +35,8 @@ def restored(model: nn.Module) -> Iterator[None]:
     Weights and running statistics are not looked at: in evaluation mode nothing changes them.
     """
     # clones, because backward adds to a gradient in place
-    before = [(p, p.grad, None if p.grad is None else p.grad.clone()) for p in model.parameters()]
+    parameters = require_model(model).parameters()
+    before = [(p, p.grad, None if p.grad is None else p.grad.clone()) for p in parameters]
     try:
         with _restored_modes(model), rng.isolated():
             yield

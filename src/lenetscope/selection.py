@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lenetscope.arguments import require_list
 from lenetscope.observe import Layers, find_layers
 from lenetscope.reading import decode, fit_to
 
@@ -54,11 +55,12 @@ class Selection:
             LayerError: if the network has no such layer.
         """
         found = list(find_layers(inspection.model, layers)) if layers else None
-        if not pictures:
+        files = require_list("pictures must be a list of files", pictures)
+        if not files:
             labels = [inspection.classes[k] for k in inspection.labels[:SAMPLES].tolist()]
             return cls(inspection.pixels[:SAMPLES], labels, found)
         channels, height, width = inspection.image_shape
-        pixels = torch.stack([fit_to(decode(p, channels), (height, width)) for p in pictures])
+        pixels = torch.stack([fit_to(decode(p, channels), (height, width)) for p in files])
         return cls(pixels, None, found)
 
 

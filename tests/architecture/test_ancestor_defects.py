@@ -225,9 +225,6 @@ def test_lr_range_test_is_a_training_at_these_rates_and_stops_when_the_loss_dive
     found, _ = arch.lr_range_test(arch.train_loader, 1e9, num_iter=200)
     assert 3 < len(found["lr"]) == len(found["loss"]) < 150
     assert np.isfinite(found["loss"]).all()
-    for wrong in ({"num_iter": 1}, {"alpha": 0}, {"end_lr": 0}, {"step_mode": "log"}):
-        with pytest.raises(LenetscopeError, match="range test takes|step_mode 'log'"):
-            arch.lr_range_test(arch.train_loader, **({"end_lr": 0.1} | wrong))
 
 
 def test_predict_builds_no_graph_and_keeps_the_mode(make_arch: Make) -> None:

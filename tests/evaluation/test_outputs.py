@@ -117,8 +117,8 @@ def test_what_is_not_logits_or_labels_is_refused() -> None:
     labels = require_labels(np.array([0, 2], dtype=np.uint8), 2, 3)
     assert (labels.dtype, labels.tolist()) == (torch.int64, [0, 2])
     for given, message in (
-        ([0], r"integers \(2,\), not torch.int64 \(1,\)"),
-        ([0.0, 1.0], "not torch.float32"),
+        ([0], r"integers \(2,\), not \(1,\) of int64"),
+        ([0.0, 1.0], r"not \(2,\) of float32"),
         ([0, 3], "labels go from 0 to 3, which is out of range: 0 to 2"),
         ([-1, 0], "out of range"),
     ):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lenetscope.arguments import shown
+from lenetscope.arguments import as_tensor, shown
 from lenetscope.errors import DataError, UsageError
 from lenetscope.failures import complaint, explained
 from lenetscope.observe import BATCH_SIZE, batches
@@ -23,6 +23,10 @@ Array = npt.NDArray[Any]
 Values = Tensor | Array
 Target = int | Tensor | None
 """A class that is asked about: see `chosen_classes`."""
+
+
+ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
+"""Losses for which other shapes are no error to torch: it repeats what is smaller, and warns."""
 
 
 def main_output(outputs: Any) -> Tensor | None:
@@ -120,6 +124,15 @@ def loss_of(loss_fn: Callable[..., Tensor], outputs: Any, labels: Tensor) -> Ten
     """
     if outputs is None:
         raise UsageError("the model returns None: its forward must return the outputs.")
+    if (
+        isinstance(loss_fn, ELEMENTWISE)
+        and isinstance(outputs, Tensor)
+        and outputs.shape != labels.shape
+    ):
+        raise DataError(
+            f"the loss compares outputs {shown(outputs)} with labels {shown(labels)} number by number: "
+            "give the labels the shape of the outputs."
+        )
     try:
         loss = loss_fn(outputs, labels)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
@@ -166,10 +179,10 @@ def require_labels(labels: Any, count: int, classes: int | None = None) -> Tenso
     Raises:
         DataError: if they are not N integers, or one is out of range.
     """
-    given = torch.as_tensor(labels).detach().cpu()
-    whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
+    given = as_tensor("labels", labels).detach().cpu()
+    whole = not (given.is_floating_point() or given.dtype == torch.bool)
     if given.shape != (count,) or not whole or not count:
-        raise DataError(f"labels must be integers ({count},), not {given.dtype} {tuple(given.shape)}.")
+        raise DataError(f"labels must be integers ({count},), not {shown(given)}.")
     low, high = int(given.min()), int(given.max())
     if classes is not None and (low < 0 or high >= classes):
         raise DataError(f"labels go from {low} to {high}, which is out of range: 0 to {classes - 1}.")
@@ -188,7 +201,7 @@ def chosen_classes(logits: Tensor, target: Target) -> Tensor:
     """
     if target is None:
         return logits.argmax(dim=1).cpu()
-    given = torch.as_tensor(target)
+    given = as_tensor("the target", target)
     given = given.expand(len(logits)) if given.ndim == 0 else given
     return require_labels(given, *logits.shape).clone()
 
@@ -204,7 +217,7 @@ def require_rows(what: str, given: Values, labels: Values) -> tuple[Array, Array
     Raises:
         DataError: if they are not as described, or not finite.
     """
-    values = torch.as_tensor(given).detach().cpu().double().numpy()
+    values = as_tensor(what, given).detach().cpu().double().numpy()
     if values.ndim != 2 or values.shape[1] < 2 or not len(values):
         raise DataError(
             f"{what} must be (N, K) of at least one image and two classes, not {values.shape}. For a "
