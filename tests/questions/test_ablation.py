@@ -256,7 +256,7 @@ def test_bars_are_ranked_and_rows_of_the_map_go_with_them() -> None:
     assert low == -high == -7
     assert [text.get_text() for text in right.texts] == ["+7", "+3", "+1", "-1", "-1", "-2", "-1"]
     assert "10 to 50 images each" in right.get_xlabel()
-    assert "3 errors in 60 with all units" in figure.get_suptitle()
+    assert "with all units 3 errors in 60 images" in figure.get_suptitle()
     assert "4 units, most errors first" in figure.get_suptitle()
     figure.draw_without_rendering()
 

@@ -15,7 +15,7 @@ def test_the_curve_begins_before_the_first_error() -> None:
     assert ax.get_xlim() == (70, 100)
     assert (
         ax.get_title()
-        == "95.00 % accuracy if all 100 images are accepted; no error in the most confident 85.0 %"
+        == "95.00 % accuracy if all 100 images are accepted\nno error in the most confident 85.0 %"
     )
     assert ax.lines[0].get_data()[0] == pytest.approx(100 * curve.coverages)
     assert ax.lines[0].get_data()[1] == pytest.approx(100 * curve.accuracies)

@@ -139,6 +139,15 @@ def test_classes_have_a_colour_a_shape_and_a_name_at_their_median() -> None:
     figure.draw_without_rendering()
 
 
+def test_long_names_do_not_hide_the_points() -> None:
+    found, labels = embedding()
+    names = [f"kind of thing {k}" for k in range(10)]
+    figure = plot_embedding(found, labels, names, predicted=(labels + 1) % 10)
+    assert not any(text.get_text() for text in figure.axes[0].texts)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == names
+    assert "(true→predicted)" not in figure.axes[0].get_title()
+
+
 def test_errors_have_a_ring_and_as_many_texts_as_there_is_room() -> None:
     found, labels = embedding(method="tsne")
     predicted = labels.copy()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -201,6 +202,13 @@ def test_an_activation_in_place_does_not_spoil_what_was_seen() -> None:
     assert torch.equal(x, before)
 
 
+def test_few_images_give_no_warning_of_dead_units() -> None:
+    rows = [LayerHealth("fc1", "Linear", "relu", 100, 90, 5, 1.0, 1.0, 1e-3, 14)]
+    assert health_warnings(rows) == ["14 images are too few to tell whether a unit is dead."]
+    assert health_warnings([replace(rows[0], dead=0, rarely_active=0)]) == []
+    assert "90 of 100 units" in health_warnings([replace(rows[0], images=300)])[0]
+
+
 def test_shared_layers_have_one_row_and_frozen_layers_no_gradient() -> None:
     model = SmallCNN()
     model.alias = model.conv1
@@ -274,22 +282,22 @@ def test_a_healthy_network_has_no_warnings(make_arch: Callable, digits: tuple) -
 
 
 def test_dead_filters_and_weights_of_zero_are_found(digits: tuple) -> None:
-    model = SmallCNN()
+    model, many = SmallCNN(), (digits[0].repeat(6, 1, 1, 1), digits[1].repeat(6))
     with torch.no_grad():
         model.conv1.bias[:2] = -100.0
-    (text,) = health_warnings(layer_health(model, *digits, CE))
-    assert text.startswith("conv1: 2 of 4 filters are zero for all 50 images")
+    (text,) = health_warnings(layer_health(model, *many, CE))
+    assert text.startswith("conv1: 2 of 4 filters are zero for all 300 images")
     with torch.no_grad():
         model.conv1.bias.fill_(-100.0)
         model.fc.bias.copy_(torch.tensor([0.1, 0.2, 0.3]))  # constant, and never zero
-    texts = health_warnings(layer_health(model, *digits, CE))
+    texts = health_warnings(layer_health(model, *many, CE))
     assert texts[0].startswith("conv1: 4 of 4 filters are zero")
     assert texts[1].startswith("fc: 3 of 3 units are one and the same number")
     assert texts[2].startswith("conv1: the gradient is zero")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-    texts = health_warnings(layer_health(model, *digits, CE))
+    texts = health_warnings(layer_health(model, *many, CE))
     assert texts[0].startswith("conv1: 4 of 4 filters are zero")
     assert texts[-1].startswith("conv1: the gradient is zero")
 

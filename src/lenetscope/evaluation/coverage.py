@@ -96,8 +96,8 @@ class Coverage:
 
     @property
     def rows(self) -> Table[Accepted]:
-        """What is accepted at some coverages, one per row."""
-        return Table(self.at_coverage(fraction) for fraction in FRACTIONS)
+        """What is accepted at some coverages, one per row; of few images, fewer rows."""
+        return Table(dict.fromkeys(self.at_coverage(fraction) for fraction in FRACTIONS))
 
     def at_coverage(self, coverage: float) -> Accepted:
         """Accept this fraction of the images, and those as confident as the last of them.

@@ -113,6 +113,13 @@ def plain_log_ticks(axis: "Axis", steps: tuple[int, ...] = (1, 2, 5)) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def few_and_many(axis: "Axis") -> None:
+    """Put ticks at 0, 1, 2, 5, 10, 20 and so on of an axis that is logarithmic from 1 on."""
+    from matplotlib.ticker import FixedLocator
+
+    axis.set_major_locator(FixedLocator([0, *(k * 10**n for n in range(9) for k in (1, 2, 5))]))
+
+
 def logarithmic(ax: "Axes") -> None:
     """Make the y axis logarithmic, at least a decade long; without values above 0, say so instead."""
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()])

@@ -245,6 +245,8 @@ def plot_ablation(
         looks = {1: style.WRONG, 0: "#999999", -1: style.TRAIN}
         colours = [looks[int(np.sign(value)) * (abs(value) >= CHANCE)] for value in added[order]]
         left.barh(range(len(order)), added[order], color=colours, height=0.75)
+        low, high = left.get_xlim()
+        left.set_xlim(min(low, -CHANCE / 2), max(high, CHANCE))
         left.axvline(0, color=style.INK, linewidth=0.6)
         left.set_yticks(range(len(order)), [str(unit) for unit in order], fontsize=8)
         left.set(ylabel="unit switched off", ylim=(len(order) - 0.5, -0.5))
@@ -257,7 +259,7 @@ def plot_ablation(
         for place, k in np.argwhere(by_class).tolist():
             count = int(by_class[place, k])
             colour = "white" if abs(norm(count) - 0.5) > 0.3 else style.INK
-            right.text(k, place, f"{count:+d}", color=colour, fontsize=6, ha="center", va="center")
+            right.text(k, place, f"{count:+d}", color=colour, fontsize=7, ha="center", va="center")
         right.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
         right.tick_params(length=0)
         right.tick_params(axis="y", labelleft=False)
@@ -267,8 +269,8 @@ def plot_ablation(
         right.spines[:].set_visible(False)
         style.colour_bar(right, norm, style.SIGNED, "errors added")
         which = f"{len(order)} of {len(errors)}" if len(order) < len(errors) else f"{len(errors)}"
-        images = f"{made} errors in {int(found.totals.sum()):,} with all units"
-        figure.suptitle(f"{layer}: {which} units, most errors first ({images})", fontsize=11)
+        images = f"with all units {made} errors in {int(found.totals.sum()):,} images"
+        figure.suptitle(f"{layer}: {which} units, most errors first\n{images}", fontsize=11)
     return figure
 
 

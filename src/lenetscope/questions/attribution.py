@@ -360,7 +360,7 @@ def _part(inspection: "Inspection") -> Part:
         """
 <p class="say">For {{ shown | length }} test images of different classes: pixels that raise the logit
 of the predicted class are red, those that lower it blue (integrated gradients). One colour scale for
-all: the darkest red is {{ bound | signed }}, the darkest blue {{ -bound | signed }} logits per pixel.
+all: the darkest red and blue are {{ "%.2g" | format(bound) }} logits per pixel.
 The maps show what this network used, not why. Pixels without ink have no value, so any map shows where
 the ink is: see the next part.</p>
 <ul class="strip">{% for image, map, name in shown %}

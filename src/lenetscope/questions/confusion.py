@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lenetscope.evaluation.scores import wilson_interval
 from lenetscope.plots import style, tiles
 from lenetscope.questions import Part, Question
 
@@ -24,7 +25,8 @@ PAGE = """
 <p class="say">Rows are true classes, columns predicted ones: what lies off the diagonal is an error.
 {% if most %}The darkest cell holds {{ most | percent(1) }} of the images of its class; the others are
 shaded in proportion. {% endif %}Choose a cell to see its images{% if left_out %};
-{{ left_out | number }} misclassified images are counted but not shown, to keep the page small{% endif %}.</p>
+{{ left_out | number }} misclassified images are counted but not shown, to keep the page small
+{%- endif %}.</p>
 <div class="matrix"><div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">
 <table id="confusion" class="confusion{% if classes | map('length') | max > 3 %} long{% endif %}">
 <caption class="unseen">Rows: true class. Columns: predicted class. Cells: test images.</caption>
@@ -45,10 +47,9 @@ Tab, arrow keys and Enter.</p></div></div>
 <p class="say">Precision: the fraction of the images predicted as a class that belong to it. Recall: the
 fraction of the images of a class that are predicted as it.</p>
 {{ scores.per_class() | scrolling("Scores of each class") }}</div>
-<div><h4>Most confused</h4><p class="say">{% if confused %}Counts vary by chance: with
-other test images the {{ confused[0].n | number }} at the top could easily be
-{{ ([0, confused[0].n - 2 * confused[0].n ** 0.5] | max) | round | int | number }} or
-{{ (confused[0].n + 2 * confused[0].n ** 0.5) | round | int | number }} (two standard deviations).
+<div><h4>Most confused</h4><p class="say">{% if confused %}The count at the top is
+{{ share | percent(1) }} of the images of its class ({{ bounds | interval(1) }}): with other test
+images, pairs with similar counts may change places.
 {% else %}No image is misclassified.{% endif %}</p>{{ confused or "" }}</div></div>
 """
 
@@ -97,13 +98,18 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 
 def _part(inspection: "Inspection") -> Part:
     scores = inspection.scores
+    confused = scores.most_confused(CONFUSED)
+    top = confused[0].n if confused else 0
+    total = int(scores.confusion.sum(axis=1)[scores.classes.index(confused[0].true)]) if confused else 1
     return Part.of(
         PAGE,
+        share=top / total,
+        bounds=wilson_interval(top, total),
         scores=scores,
         most=float(_error_shares(scores.confusion).max()),
         classes=scores.classes,
         left_out=inspection.embedded.left_out,
-        confused=scores.most_confused(CONFUSED),
+        confused=confused,
     )
 
 

@@ -52,9 +52,9 @@ def plot_coverage(curve: Coverage, *marks: Accepted, **figure_options: Any) -> "
             text = f"{percent(mark.coverage, 1)} accepted, accuracy {percent(mark.accuracy or 0)}"
             ax.plot(x, y, "o", color=style.WRONG, zorder=3)
             ax.annotate(text, (x, y), (0.72, 0.64 - 0.13 * number), textcoords="axes fraction", **look)
-        ax.set(xlim=(start, 100), ylim=(100 - 1.25 * room, 100 + 0.05 * room))
+        ax.set(xlim=(start, 100), ylim=(max(-2, 100 - 1.25 * room), 100 + 0.05 * room))
         ax.set(xlabel="images accepted, the most confident first, %", ylabel="accuracy, %")
-        none = f"; no error in the most confident {percent(flawless / 100, 1)}" if flawless else ""
+        none = f"\nno error in the most confident {percent(flawless / 100, 1)}" if flawless else ""
         what = f"{percent(curve.accuracies[-1])} accuracy if all {curve.n:,} images are accepted"
         ax.set_title(what + none * (flawless < 100))
         ax.legend(loc="lower left", fontsize=9)

@@ -38,6 +38,9 @@ COLOURS = (
 )
 """Distinguishable for the colour-blind, too, as far as ten can be: P. Tol, "Colour Schemes", 2021."""
 SHAPES = "osD^vPX<>*"
+SHORT = 2
+"""Characters of the longest name of a class up to which names stand among the points: longer ones would
+hide them, and stand in a legend."""
 NAMED = 24
 """Misclassified points that carry a text, at most."""
 SUBSET, PAGE_SUBSET = 2000, 1000
@@ -156,9 +159,10 @@ def plot_embedding(
     name: str | None = None,
     **figure_options: Any,
 ) -> "Figure":
-    """Draw points by class: a colour, a shape, and the name of the class at its median.
+    """Draw points by class: a colour, a shape, and the name of the class at its median or in a legend.
 
-    Misclassified points have a ring and, where there is room, a text with true and predicted class.
+    Misclassified points have a ring and, if names are short and there is room, a text with true and
+    predicted class.
 
     Args:
         found: the answer of `embed`.
@@ -179,14 +183,19 @@ def plot_embedding(
     with style.new_figure(figure_options, (6.5, 6.2)) as figure:
         ax = figure.subplots()
         taken = []  # places with a text
+        short = max(map(len, classes)) <= SHORT
         for k in np.unique(true):
             colour, shape = COLOURS[k % len(COLOURS)], SHAPES[k % len(SHAPES)]
             x, y = points[true == k].T
-            ax.scatter(x, y, s=14, c=colour, marker=shape, alpha=0.75, linewidths=0)
+            look: Any = {"c": colour, "marker": shape, "alpha": 0.75, "linewidths": 0}
+            ax.scatter(x, y, s=14, label=classes[k], **look)
             taken.append(np.median(points[true == k], axis=0))
-            _write_name(ax, taken[-1], classes[k], colour)
+            if short:
+                _write_name(ax, taken[-1], classes[k], colour)
         ax.set_aspect("equal", "datalim")
-        texts = [f"{classes[true[i]]}→{classes[answers[i]]}" for i in wrong]
+        if not short:
+            figure.legend(loc="outside right upper", markerscale=2, fontsize=9)
+        texts = [f"{classes[true[i]]}→{classes[answers[i]]}" if short else "" for i in wrong]
         _mark_errors(ax, points[wrong], texts, taken, 0.05 * float(np.ptp(points, axis=0).max()))
         if found.explained is None:
             ax.set(xticks=[], yticks=[], xlabel="only which points are neighbours is meaningful")
@@ -196,7 +205,8 @@ def plot_embedding(
             )
             ax.set(xlabel=f"first {first}", ylabel=f"second {second}")
         name = name or f"outputs of {found.layer}"
-        errors = "" if predicted is None else f", {len(wrong)} of them misclassified (true→predicted)"
+        key = " (true→predicted)" if short else ""
+        errors = "" if predicted is None else f", {len(wrong)} of them misclassified{key}"
         ax.set_title(f"{TITLES[found.method]} of the {name}\n{len(true):,} images{errors}")
     return figure
 

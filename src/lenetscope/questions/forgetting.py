@@ -150,6 +150,7 @@ def plot_forgetting(found: Forgetting, **figure_options: Any) -> "Figure":
         # linear up to 1, so that there is room for 0
         ax.set_yscale("symlog", linthresh=1, linscale=0.4)
         ax.set_ylim(bottom=-0.15)
+        style.few_and_many(ax.yaxis)
         ax.yaxis.set_major_formatter(lambda value, _position: f"{value:,.0f}")
         ax.set(xlabel="epoch", ylabel="images")
         style.whole_numbers(ax.xaxis)

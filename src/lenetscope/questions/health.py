@@ -43,6 +43,9 @@ PAGE_IMAGES, PAGE_EPOCHS = 1000, 6
 """In the report: test images, and epochs at most."""
 RARE = 0.01
 """Fraction of images below which a unit is rarely active: with ten classes, a tenth of one class."""
+ENOUGH = 300
+"""Images that it takes to tell a dead unit from one that is active on RARE of them: a unit that is
+active on none of 300 is active on less than 1 % (with 95 % confidence)."""
 GRADIENT_IMAGES = 500
 """Images of whose mean loss the gradients are at most, evenly spaced."""
 DEAD = 0.1
@@ -245,7 +248,10 @@ def health_warnings(rows: Sequence[LayerHealth], *, trained: bool = True) -> lis
         rows: of `layer_health`, in the order in which the layers run.
         trained: False for a network before training, of which more units may be dead.
     """
-    return [*(t for row in rows for t in _layer_warnings(row, trained)), *_gradient_warnings(rows)]
+    texts = [text for row in rows for text in _layer_warnings(row, trained)]
+    if any((row.dead or row.rarely_active) and row.images < ENOUGH for row in rows):
+        texts.append(f"{rows[0].images} images are too few to tell whether a unit is dead.")
+    return [*texts, *_gradient_warnings(rows)]
 
 
 def _layer_warnings(row: LayerHealth, trained: bool) -> Iterator[str]:
@@ -253,10 +259,10 @@ def _layer_warnings(row: LayerHealth, trained: bool) -> Iterator[str]:
         kind = "filters" if row.kind.startswith("Conv") else "units"
         return f"{row.layer}: {count:,} of {row.units:,} {kind} are"
 
-    images, rare = f"{row.images:,} images", row.rarely_active
+    images, rare, enough = f"{row.images:,} images", row.rarely_active, row.images >= ENOUGH
     if not math.isfinite(row.norm):
         yield f"{row.layer}: its outputs are not finite. {DIVERGED}"
-    elif row.dead > (DEAD if trained else DEAD_UNTRAINED) * row.units:
+    elif enough and row.dead > (DEAD if trained else DEAD_UNTRAINED) * row.units:
         change = "Lower the learning rate, warm it up, or try another seed; a leaky ReLU cannot die."
         look = "Look at the layers before, and at the initial weights."
         yield (
@@ -264,7 +270,7 @@ def _layer_warnings(row: LayerHealth, trained: bool) -> Iterator[str]:
             if rare is None
             else f"{units(row.dead)} zero for all {images}, and learn nothing while they are. {change}"
         )
-    elif trained and rare is not None and row.dead + rare > RARE_OR_DEAD * row.units:
+    elif enough and trained and rare is not None and row.dead + rare > RARE_OR_DEAD * row.units:
         yield (
             f"{units(row.dead + rare)} active on less than 1 % of {images}. The layer may be larger "
             "than necessary, or the learning rate too high."

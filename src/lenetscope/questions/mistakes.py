@@ -54,8 +54,9 @@ errors on others: with an error rate of {{ ([1, 3 / total] | min) | percent }}, 
 error in 1 of 20 cases.</p>
 {% else %}
 <p class="say">{% if left_out %}The {{ shown }} worst of {{ (shown + left_out) | number }}
-misclassified images; the others are left out to keep the page small.{% else %}All {{ shown }}
-misclassified images. {% endif %} Those with the least probability of the true class come first. Beside
+misclassified images; the others are left out to keep the page small.
+{% elif shown == 1 %}The only misclassified image.{% else %}All {{ shown }} misclassified images.
+{% endif %} Those with the least probability of the true class come first. Beside
 each image: the pixels that raise (red) and lower (blue) the logit of the predicted class, each map on
 a colour scale of its own{% if near %}; below it the training images that are most similar to the
 network{% endif %}. {% if doubtful %}By confident learning, {{ doubtful }} of the labels may be wrong;
