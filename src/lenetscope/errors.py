@@ -2,11 +2,13 @@
 
 Each message is one line that states what is wrong, what is allowed and how to correct it. The command
 line prints it and exits with the class's ``exit_status``; Python code catches `LenetscopeError`, or the
-built-in exception that most of the classes also are.
+built-in exception that most of the classes also are. What the system refuses, wherever in the program
+or its libraries, the command line reports in the same way: see `ending`.
 """
 
+import errno
+import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class LenetscopeError(Exception):
@@ -53,6 +55,56 @@ class TrainingError(LenetscopeError):
     """Training that cannot continue, such as after a loss that is not a finite number."""
 
 
+INTERRUPTED = 130
+"""Exit status of a command that was stopped."""
+
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|cannot allocate memory|failed to map segment|out of memory"
+    r"|can't start new thread",
+    re.IGNORECASE,
+)
+"""What torch, the loader of libraries and Python say; of the last, memory is the usual reason."""
+
+_BYTES = re.compile(r"tried to allocate (\d+) bytes")
+
+
+def ending(error: BaseException) -> tuple[int, str] | None:
+    """Return the exit status and the line for the user, None for a fault of the program itself.
+
+    >>> ending(PermissionError(13, "Permission denied", "a.png"))
+    (1, 'cannot access a.png: Permission denied.')
+    >>> ending(KeyError("a")) is None
+    True
+    """
+    words = " ".join(str(error).split())
+    match error:
+        case LenetscopeError():
+            return error.exit_status, words
+        case KeyboardInterrupt():
+            return INTERRUPTED, " ".join(["interrupted.", *getattr(error, "__notes__", ())])
+        case BrokenPipeError():  # the program that reads our output has ended, as `head` does
+            return 1, ""
+        case MemoryError() | OSError(errno=errno.ENOMEM):
+            return 1, _no_memory(words)
+        case RuntimeError() | OSError() | ImportError() if _NO_MEMORY.search(words):
+            return 1, _no_memory(words)
+        case OSError(errno=int(), filename=name, strerror=why):
+            what = f"cannot access {name}" if name else "the system refused to continue"
+            mend = "; raise the limit (ulimit -n)" if error.errno == errno.EMFILE else ""
+            return 1, f"{what}: {why}{mend}."
+        case OSError() | ImportError() if "shared object" in words:
+            return 1, f"cannot load a library: {words}."
+    return None
+
+
+def _no_memory(words: str) -> str:
+    tried = _BYTES.search(words)
+    size = f" for another {int(tried[1]) / 2**20:,.0f} MB" if tried else ""
+    return (
+        f"too little memory{size}: close other programs, or raise the limit if one is set (ulimit -v)."
+    )
+
+
 def listed(names: Iterable[str]) -> str:
     """Join names for a message: ``'a', 'b' or 'c'``."""
     quoted = [f"'{name}'" for name in names]
@@ -65,6 +117,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     >>> unknown("layer", "conv3", ["conv1", "conv2", "fc1"])
     "unknown layer 'conv3'; did you mean 'conv2'? Known: 'conv1', 'conv2' or 'fc1'."
     """
+    from difflib import get_close_matches  # late: slow to import
+
     names = list(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else "."
