@@ -42,7 +42,7 @@ def kept(run: Run) -> dict[str, Any]:
     return {"history": rows} | {str(f.relative_to(run.path)): f.read_bytes() for f in files}
 
 
-def test_a_finished_run_goes_on_to_more_epochs(begin: Begin) -> None:
+def test_a_finished_run_goes_on_to_more_epochs(begin: Begin, capsys: pytest.CaptureFixture) -> None:
     arch, run = begin("run", schedule="one-cycle", epochs=2)
     run.save_scores(trained(arch, run).evaluate())
     assert run.planned_epochs() == 2
@@ -59,7 +59,9 @@ def test_a_finished_run_goes_on_to_more_epochs(begin: Begin) -> None:
     assert run.recipe().epochs == 2
     assert run.planned_epochs() == 4
 
-    again = trained(Architecture.resume_run(run, epochs=4), run)  # nothing is left to do
+    again = Architecture.resume_run(run, epochs=4)
+    again.train(callbacks=[RunWriter(run)])
+    assert "nothing to train: the 4 epochs are done" in capsys.readouterr().err
     assert same_weights(again.model, arch.model)
     assert len(run.history()) == 4
 

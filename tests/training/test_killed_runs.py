@@ -5,9 +5,11 @@ kills itself at its k-th call to the system that touches a file of the run, for 
 are killed by the clock, and one is killed again while it resumes.
 """
 
+import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
@@ -64,21 +66,24 @@ class Trainings:
         # that read the same one take it from each other.
         self.exit_codes = threading.Lock()
 
-    def start(self, run: Path, die_at: int = 0, *, resume: bool = False) -> tuple[Any, Any]:
-        words = ["train", "--data-dir", str(self.data), "--checkpoint-steps", "2"]
+    def start(
+        self, run: Path, die_at: int = 0, *, resume: bool = False, more: tuple[str, ...] = ()
+    ) -> tuple[Any, Any]:
+        words = ["train", "--data-dir", str(self.data), "--checkpoint-steps", "2", *more]
         if resume and run.exists():
             words += ["--resume", str(run)]
         else:
             words += ["--run-dir", str(run), "--dataset", "idx", "--epochs", str(EPOCHS), "--seed", "5",
-                      "--batch-size", "16", "--device", "cpu", "--threads", "1"]  # fmt: skip
+                      "--batch-size", "16", "--device", "cpu", "--threads", "1",
+                      "--schedule", "one-cycle"]  # fmt: skip
         counter = self.context.Value("i", 0)
         process = self.context.Process(target=_train, args=(words, str(run.parent), die_at, counter))
         with self.exit_codes:
             process.start()
         return process, counter
 
-    def finish(self, run: Path, die_at: int = 0, *, resume: bool = False) -> int:
-        process, _ = self.start(run, die_at, resume=resume)
+    def finish(self, run: Path, die_at: int = 0, **options: Any) -> int:
+        process, _ = self.start(run, die_at, **options)
         wait([process.sentinel], timeout=300)
         with self.exit_codes:
             process.join(0)
@@ -112,9 +117,9 @@ def kept(run: Path) -> Kept:
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
 
-def check(run: Path, reference: Kept) -> None:
+def check(run: Path, reference: Kept, epochs: int = EPOCHS) -> None:
     assert kept(run) == reference
-    assert len((run / "history.jsonl").read_text().splitlines()) == EPOCHS
+    assert len((run / "history.jsonl").read_text().splitlines()) == epochs
     assert not list(run.rglob(".*")), "something half written is left"
 
 
@@ -152,6 +157,25 @@ def test_killed_again_while_resuming(trainings, reference, tmp_path: Path) -> No
     assert trainings.finish(run, die_at=16, resume=True) == -signal.SIGKILL
     assert trainings.finish(run, resume=True) == 0
     check(run, reference[0])
+
+
+def test_killed_while_a_finished_run_goes_on(trainings, reference, tmp_path: Path) -> None:
+    goes_on = {"resume": True, "more": ("--epochs", str(EPOCHS + 1))}
+    finished = tmp_path / "finished" / "run"
+    assert trainings.finish(finished) == 0
+    whole = Path(shutil.copytree(finished, tmp_path / "whole" / "run"))
+    process, counter = trainings.start(whole, **goes_on)
+    process.join()
+    assert process.exitcode == 0
+    assert len(kept(whole)) == len(reference[0]) + 1
+
+    for die_at in range(1, counter.value + 1, 3):
+        run = Path(shutil.copytree(finished, tmp_path / str(die_at) / "run"))
+        assert trainings.finish(run, die_at, **goes_on) == -signal.SIGKILL
+        planned = "resumed" in json.loads((run / "environment.json").read_text())
+        again = {"resume": True} if planned else goes_on  # it is known from the first moment on
+        assert trainings.finish(run, **again) == 0
+        check(run, kept(whole), EPOCHS + 1)
 
 
 def test_interrupted_once_it_saves_and_tells_how_to_resume(
