@@ -141,6 +141,7 @@ class Architecture(ShowsFacts):
         return building.resume_run(cls, run, data_dir, overrides)
 
     facts = building.facts
+    count_parameters = building.count_parameters
     start_run = building.start_run
     load_data = building.load_data
 
@@ -288,6 +289,8 @@ class Architecture(ShowsFacts):
         """Return the rates and losses of `lr_range.lr_range_test`, and their figure."""
         from lenetscope.questions.curves import plot_lr_range
 
+        if ax is not None and not hasattr(ax, "get_figure"):
+            raise UsageError(f"ax must be axes of a matplotlib figure, not {arguments.shown(ax)}.")
         clip = self.clipping if callable(self.clipping) else None
         tracking = lr_range.lr_range_test(
             self.state, self.loss_fn, data_loader, self.fabric, end_lr, num_iter, step_mode, alpha, clip
@@ -375,7 +378,9 @@ class Architecture(ShowsFacts):
         """Draw the outputs of hooked layers for some images, titled with true and predicted labels."""
         from lenetscope.questions.outputs import plot_outputs
 
-        return plot_outputs(recording.outputs_of(self, layers, n_images), y, yhat)
+        wanted = "y and yhat must be lists of labels, one per image"
+        labels = [v if v is None else arguments.require_list(wanted, v) for v in (y, yhat)]
+        return plot_outputs(recording.outputs_of(self, layers, n_images), *labels)
 
     set_clip_grad_value = clipping.set_clip_grad_value
     set_clip_grad_norm = clipping.set_clip_grad_norm
@@ -388,10 +393,6 @@ class Architecture(ShowsFacts):
     gradients = property(attrgetter("_gradients"), doc="``[layer][parameter]``, a list of arrays.")
     parameters = property(attrgetter("_parameters"), doc="``[layer][parameter]``, a list of arrays.")
     visualization = property(recording.visualization, recording.set_visualization)
-
-    def count_parameters(self) -> int:
-        """Return how many numbers the model learns."""
-        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
     loader_apply = staticmethod(statistics.loader_apply)
     make_normalizer = staticmethod(statistics.make_normalizer)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from lenetscope.arguments import require_list, shown
 from lenetscope.data.augmentations import AUGMENTATIONS
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from lenetscope.architecture import Architecture
 
 A = TypeVar("A", bound="Architecture")
+
+SHOWN_NAMES = 12
+"""Names of classes that an architecture shows of itself."""
 
 CAN_CHANGE = ("epochs", "threads", "device")
 """Fields of the recipe that can change when a run is resumed."""
@@ -143,13 +147,25 @@ def load_data(arch: "Architecture", data_dir: Path | None = None) -> Splits:
     return _use(arch, arch.recipe, load(arch.recipe, data_dir))
 
 
+def count_parameters(self: "Architecture") -> int:
+    """Return how many numbers the model learns.
+
+    Raises:
+        UsageError: if that is not known before its first batch.
+    """
+    if any(map(is_lazy, self.model.parameters())):
+        raise UsageError("the model has lazy layers, whose size follows from a first batch: run it.")
+    return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+
 def facts(arch: "Architecture") -> dict[str, str]:
     """Return what an architecture shows of itself: its parts, and how far it is trained."""
-    learning, every = arch.count_parameters(), sum(p.numel() for p in arch.model.parameters())
-    frozen = "" if learning == every else f", of which {learning:,} learn"
+    sizes = {p: 0 if is_lazy(p) else p.numel() for p in arch.model.parameters()}
+    frozen = sum(size for p, size in sizes.items() if not p.requires_grad)
+    still = f", {frozen:,} of them frozen" if frozen else ""
     rates = dict.fromkeys(f"{group['lr']:g}" for group in arch.optimizer.param_groups)
     found = {
-        "model": f"{type(arch.model).__name__}, {every:,} parameters{frozen}",
+        "model": f"{type(arch.model).__name__}, {sum(sizes.values()):,} parameters{still}",
         "loss": getattr(arch.loss_fn, "__name__", type(arch.loss_fn).__name__),
         "optimizer": f"{type(arch.optimizer).__name__}, lr {', '.join(rates)}",
         "scheduler": type(arch.scheduler).__name__ if arch.scheduler else "none",
@@ -160,8 +176,13 @@ def facts(arch: "Architecture") -> dict[str, str]:
     for name, title in (("train", "training"), ("valid", "validation")) if arch.history else ():
         loss, accuracy = (arch.history[-1][f"{name}_{figure}"] for figure in ("loss", "accuracy"))
         if loss is not None:
-            found[title] = f"loss {loss:.4f}" + ("" if accuracy is None else f", {percent(accuracy)}")
-    return found | ({"classes": ", ".join(arch.classes)} if arch.classes else {})
+            found[title] = f"loss {loss:.4f}"
+            if accuracy is not None:
+                found[title] += f", accuracy {percent(accuracy)}"
+    if names := arch.classes:
+        more = f", … ({len(names)} classes)" if len(names) > SHOWN_NAMES else ""
+        found["classes"] = ", ".join(names[:SHOWN_NAMES]) + more
+    return found
 
 
 def _build(

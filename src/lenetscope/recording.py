@@ -269,9 +269,9 @@ class ParameterRecord(Recorder):
             self._handles.append(observe(model, layers, self._record))
 
     def facts(self) -> dict[str, str]:
-        """Return how often each parameter was recorded."""
+        """Return how often each parameter was recorded, and its shape."""
         return {
-            f"{layer}.{key}": f"{len(kept)} passes"
+            f"{layer}.{key}": f"{len(kept)} times {kept[0].shape}" if kept else "nothing yet"
             for layer, parameters in self.values.items()
             for key, kept in parameters.items()
         }

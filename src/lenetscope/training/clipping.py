@@ -1,5 +1,6 @@
 """Gradients bounded before each step, or as soon as they are computed: methods of `Architecture`."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lenetscope.arguments import require_number
@@ -35,4 +36,8 @@ def remove_clip(self: "Architecture") -> None:
 
 
 def _clip(self: "Architecture", **options: Any) -> None:
-    self.clipping = lambda: self.fabric.clip_gradients(self.model, self.optimizer, **options)
+    self.clipping = partial(_clip_gradients, self, **options)  # a copy clips the gradients of its own
+
+
+def _clip_gradients(arch: "Architecture", **options: Any) -> None:
+    arch.fabric.clip_gradients(arch.model, arch.optimizer, **options)
