@@ -16,8 +16,10 @@ pytestmark = pytest.mark.slow
 COMMAND = f"exec {sys.executable} -m lenetscope"
 
 
-def python(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+def python(*words: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, **options
+    )
 
 
 def shell(command: str, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -177,3 +179,16 @@ def test_ctrl_c_within_an_import_exits_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20) == ("", "lenetscope: interrupted.\n")
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize(("given", "policy"), [({}, "passive"), ({"GOMP_SPINCOUNT": "9"}, None)])
+def test_waiting_threads_sleep_unless_the_user_has_chosen(
+    given: dict[str, str], policy: str | None
+) -> None:
+    code = (
+        "import os, sys; from lenetscope import __main__ as m; sys.argv = ['lenetscope', '-V']; "
+        "os._exit = lambda status: print(status, os.environ.get('OMP_WAIT_POLICY')); m.run()"
+    )
+    plain = {name: v for name, v in os.environ.items() if not name.startswith(("OMP", "GOMP", "KMP"))}
+    done = python("-c", code, env=plain | given)
+    assert done.stdout.endswith(f"0 {policy}\n"), done.stderr

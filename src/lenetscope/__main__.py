@@ -17,6 +17,9 @@ from typing import Any, NoReturn
 
 from lenetscope.errors import INTERRUPTED, StorageError, ending
 
+OMP_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""Variables that say how a thread of OpenMP waits for the others."""
+
 
 class _Output(io.FileIO):
     """Standard output; a full disk is an error of the user's, with its message."""
@@ -42,6 +45,10 @@ class _Messages(io.FileIO):
 def run() -> NoReturn:
     """Run the command line, then exit without freeing every object."""
     gc.set_threshold(100_000, 50, 100)
+    if not any(name in os.environ for name in OMP_WAITING):
+        # asleep: a thread that waits by computing takes the core from the one that it waits for as
+        # soon as other programs compute, too; read when torch is imported
+        os.environ["OMP_WAIT_POLICY"] = "passive"
     status: Any = 0
     try:
         _open_streams()

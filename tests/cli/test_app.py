@@ -1,6 +1,7 @@
 """What holds for every command: its help, its errors, its exit statuses."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,18 +15,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lenetscope
+from lenetscope.cli import main
 from lenetscope.cli.app import COMMANDS, app
+from lenetscope.recipe import Recipe
 
 Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_file_of_its_name_and_explains_its_flags(cli: Cli, name: str) -> None:
-    command = getattr(import_module(f"lenetscope.cli.{name}"), name)
-    assert getdoc(command).splitlines()[0] == COMMANDS[name]
+    module = name.replace("-", "_")
+    command = getattr(import_module(f"lenetscope.cli.{module}"), module)
+    summary, example = COMMANDS[name]
+    assert getdoc(command).splitlines()[0] == summary
     status, out, _ = cli(name, "--help")
     assert status == 0
     assert f"Usage: lenetscope {name}" in out
+    assert example.startswith(f"lenetscope {name} ")
+    assert out.rstrip().endswith(f"Example: {example}")
+    assert cli("help", name) == (0, out, "")
     for argument in app[name].assemble_argument_collection(parse_docstring=True):
         assert argument.parameter.help or argument.name == "*", argument.name
 
@@ -35,8 +43,26 @@ def test_every_command_has_a_file_of_its_name_and_explains_its_flags(cli: Cli, n
     [
         (["trian"], 2, 'Unknown command "trian". Did you mean "train"?'),
         (["train", "--epoch", "3"], 2, "Unknown option: --epoch. Did you mean --epochs?"),
-        (["train", "--epochs", "many"], 2, 'unable to convert "many" into int'),
-        (["evaluate"], 2, "requires an argument"),
+        (["train", "--epochs", "many"], 2, '"many" is not a whole number.'),
+        (["train", "--batch-size", "3.5"], 2, '"3.5" is not a whole number.'),
+        (["train", "--checkpoint-steps", "1.5"], 2, '"1.5" is not a whole number.'),
+        (["train", "--learning-rate=1"], 2, "Unknown option: --learning-rate. Did you mean --lr?"),
+        (["train", "--config", "x"], 2, "Did you mean --recipe?"),
+        (["train", "--output-dir", "x"], 2, "Did you mean --run-dir?"),
+        (["report", "--output-dir", "x"], 2, "Did you mean --out?"),
+        (["train", "epochs=3"], 2, "Did you mean --epochs 3?"),
+        (["train", "fast"], 2, "Did you mean --recipe fast?"),
+        (["fast"], 2, 'Did you mean "train --recipe fast"?'),
+        (["evaluate", "a", "b"], 2, '"b" is one word too many.'),
+        (
+            ["train", "--recipe=https://x.org/a.toml"],
+            2,
+            "nothing is downloaded: save https://x.org/a.toml",
+        ),
+        (["read", "HTTP://x.org/a.png"], 2, "nothing is downloaded"),
+        (["evaluate"], 1, "there is no run"),
+        (["train", "--resume"], 1, "there is no run"),
+        (["train", "--resume", "--json"], 1, "there is no run"),
         (["train", "--epochs", "0"], 2, "'epochs'"),
         (["train", "--recipe", "referense"], 2, "'reference'"),
         (["train", "--model", "lenett"], 2, "'lenet'"),
@@ -63,6 +89,65 @@ def test_wrong_usage_gets_one_line(
     assert err.startswith("lenetscope: ")
     assert err.count("\n") == 1
     assert not any(tmp_path.iterdir())
+
+
+def test_ctrl_c_and_a_fault_of_the_program(cli: Cli, monkeypatch) -> None:
+    monkeypatch.setattr("lenetscope.cli.recipes.names", raise_(KeyboardInterrupt()))
+    assert cli("recipes") == (130, "", "lenetscope: interrupted.\n")
+    monkeypatch.setattr("lenetscope.cli.recipes.names", raise_(RuntimeError("a fault")))
+    with pytest.raises(RuntimeError, match="a fault"):
+        main(["recipes"])
+
+
+def raise_(error: BaseException) -> Callable[[], None]:
+    def fails() -> None:
+        raise error
+
+    return fails
+
+
+def test_a_home_folder_that_the_shell_leaves(cli: Cli, run: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(run, tmp_path / "run")
+    assert not cli("inspect", "~/run", "--what", "filters", "--out=~/figures")[0]
+    assert (tmp_path / "figures" / "filters-conv1.png").exists()
+    assert cli("evaluate", "") == (
+        2,
+        "",
+        "lenetscope: a word of the command line is empty: give a value, or leave its option out.\n",
+    )
+
+
+def test_short_forms(cli: Cli) -> None:
+    version = cli("--version")
+    assert version == (0, f"{lenetscope.__version__}\n", "")
+    assert cli("-V") == cli("version") == version
+    assert cli("help") == cli("--help")
+
+
+def test_the_help_of_train_has_the_default_of_each_field(cli: Cli) -> None:
+    _, out, _ = cli("train", "--help")
+    words = " ".join(out.replace("│", " ").split())
+    for name, value in Recipe.load("reference").as_dict().items():
+        if name not in ("name", "summary"):
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
+            part = words.split(f"--{name.replace('_', '-')} ", 1)[1]
+            assert part.split("[reference: ", 1)[1].startswith(f"{shown}]"), name
+
+
+def test_without_a_folder_the_newest_run_is_taken_and_named(
+    cli: Cli, run: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("small-1", "small-2", "small-3"):
+        shutil.copytree(run, tmp_path / "runs" / name)
+        for file in (tmp_path / "runs" / name).rglob("*"):
+            os.utime(file, (1, {"small-1": 10, "small-2": 30, "small-3": 20}[name]))
+    status, out, err = cli("evaluate", "--json")
+    assert status == 0
+    assert json.loads(out)["run"] == "runs/small-2"
+    assert err == "runs/small-2 is the newest run.\n"
+    assert cli("train", "--resume")[0] == 0
 
 
 def test_a_run_folder_of_another_format_is_refused(cli: Cli, run: Path, tmp_path: Path) -> None:

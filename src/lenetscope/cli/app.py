@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from lenetscope.evaluation.scores import Scores
     from lenetscope.runs.folder import Run
 
-INTERRUPTED = 130
-"""Exit status of a command that was stopped."""
-
 COMMANDS = {
     "train": (
         "Train a recipe and save the run in a folder.",
@@ -71,6 +68,7 @@ app = App(
     version=lambda: version("lenetscope"),
     version_flags=("--version", "-V"),
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # `main` tells of it
 )
 for _name, (_help, _example) in COMMANDS.items():
     _path = f"lenetscope.cli.{_name.replace('-', '_')}:{_name.replace('-', '_')}"
@@ -121,12 +119,24 @@ def newest_run() -> Path:
     return path
 
 
+def note_unfinished(run: "Run") -> None:
+    """Print that a run's weights are not its last, if so."""
+    done, planned = len(run.history()), run.recipe().epochs
+    if done < planned:
+        note(f"{run.path} is unfinished: these are its weights after epoch {done} of {planned}.")
+
+
 def prepare_process(threads: int) -> None:
     """Keep freed memory, and compute with that many threads; 0 for one per core."""
+    import logging
+
     import torch
 
     from lenetscope.training import machine
 
+    logging.getLogger("matplotlib").setLevel(
+        logging.ERROR
+    )  # it tells where it could not keep its cache
     machine.keep_freed_memory()
     torch.set_num_threads(machine.threads_for(threads))
 
@@ -147,7 +157,12 @@ def progress_bar() -> Iterator[Show]:
     if not console.is_terminal or console.is_dumb_terminal:
         yield show_nothing
         return
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=console, transient=True, speed_estimate_period=600) as bars:
         bar = bars.add_task("", total=1)
         yield lambda done, task: bars.update(bar, completed=done, description=task)

@@ -4,9 +4,10 @@ from lenetscope.cli import app
 
 
 def evaluate(
-    run: app.RunFolder,
+    run: app.RunFolder = None,
+    /,
     *,
-    data_dir: app.DataDir = None,
+    data_dir: app.DataOfRun = None,
     device: app.Device = None,
     as_json: app.Json = False,
 ) -> None:
@@ -17,9 +18,8 @@ def evaluate(
     folder = app.open_run(run)
     arch = Architecture.from_run(folder, device=device)
     folder.require_same_data(arch.load_data(data_dir or folder.data_dir()))
-    done, planned = len(folder.history()), folder.recipe().epochs
-    if done < planned and arch.state.is_main:
-        app.note(f"{run} is unfinished: these are its weights after epoch {done} of {planned}.")
+    if arch.state.is_main:
+        app.note_unfinished(folder)
     scores = arch.evaluate()
     if not arch.state.is_main:
         return
@@ -28,7 +28,7 @@ def evaluate(
     rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
     app.show(
         as_json,
-        {"run": str(run), **scores.as_dict()},
+        {"run": str(folder.path), **scores.as_dict()},
         f"images    {scores.n:,}\n"
         f"errors    {scores.errors:,}\n"
         f"accuracy  {app.accuracy_of(scores)}\n"

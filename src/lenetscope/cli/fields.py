@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
+from lenetscope.cli.app import whole
 from lenetscope.recipe import Recipe, names
 
+_REFERENCE = Recipe.load("reference")
 _FIELDS = Group("Fields of the recipe", sort_key=10)
 
 
@@ -22,7 +24,12 @@ def _flag(item: "dataclasses.Field[Any]") -> Any:
         module, _, name = registry.partition(":")
         allowed = getattr(import_module(f"lenetscope.{module}"), name).names()
     text = item.metadata["help"] + (f": {', '.join(allowed)}" if allowed else "")
+    default = getattr(_REFERENCE, item.name)
+    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default).lower()
     options: dict[str, Any] = {} if kind is bool else {"negative": "", "consume_multiple": True}
+    if kind is int:
+        options["converter"] = whole
+    text = f"{text} [reference: {shown}]"
     return Annotated[kind | None, Parameter(help=text, group=_FIELDS, show_default=False, **options)]
 
 
