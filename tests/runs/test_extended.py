@@ -1,6 +1,7 @@
 """Runs that go on: resumed with more epochs, stopped early, or kept at the best epoch."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,33 @@ def test_a_run_that_stopped_early_is_finished_until_it_is_asked_for_more(begin: 
     assert run.is_finished()
     arch.train(1, progress=False)
     assert arch.total_epochs == 6
+
+
+def test_a_run_is_logged_to_tensorboard_in_its_folder(
+    begin: Begin, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arch, run = begin("run", logger="tensorboard", epochs=1)
+    trained(arch, run)
+    trained(Architecture.resume_run(run, epochs=2), run)
+    logs = sorted(run.path.glob("tensorboard_*/events.out.*"))
+    text = b"".join(log.read_bytes() for log in logs)
+    assert text.count(b"\n\x02lr") == 2  # the tag and its length
+    assert not (tmp_path / "runs").exists()
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    with pytest.raises(UsageError, match=r"pip install 'lenetscope\[tensorboard\]'"):
+        begin("other", logger="tensorboard")
+    assert not (run.path.parent / "other").exists()
+
+
+def test_a_training_without_a_run_is_logged_beside_the_runs(
+    recipe: Recipe, idx_folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arch = Architecture.from_recipe(recipe, data_dir=idx_folder, logger="tensorboard", model="mlp")
+    arch.train(1, progress=False)
+    assert list(tmp_path.glob("runs/reference_*/events.out.*"))
 
 
 def test_epochs_waited_by_hand() -> None:
