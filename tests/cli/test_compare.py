@@ -73,8 +73,12 @@ def test_two_runs_and_their_picture(
 def test_runs_that_answer_alike_have_no_picture(cli: Cli, run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-    status, out, _ = cli("compare", run, copy, "--out", tmp_path / "x.png")
+    rows = (copy / "history.jsonl").read_text().splitlines(keepends=True)
+    (copy / "history.jsonl").write_text("".join(rows[:2]))
+    status, out, err = cli("compare", run, copy, "--out", tmp_path / "x.png")
     assert status == 0
+    assert f"{copy} is unfinished: these are its weights after epoch 2 of 3." in err
+    assert f"{run} is unfinished" not in err
     assert "make equally many errors on the same 23 images" in out
     assert "They give the same answer to every image." in out
     assert not (tmp_path / "x.png").exists()

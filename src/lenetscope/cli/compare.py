@@ -48,6 +48,8 @@ def compare(
     first, *others = opened.values()
     for other in others:
         require_same_images(first, other)
+    for each in opened.values():
+        app.note_unfinished(each.run)
     probabilities = {}
     with app.progress_bar() as show:
         for run, progress in weighted(dict.fromkeys(opened, 1.0), show):
