@@ -30,7 +30,14 @@ def inspection(tmp_path_factory: pytest.TempPathFactory) -> Inspection:
     folder = tmp_path_factory.mktemp("inspection")
     data = write_bars(folder, 40, 21)
     arch = Architecture.from_recipe(
-        "reference", data_dir=data, dataset="idx", epochs=2, lr=0.05, batch_size=8, device="cpu"
+        "reference",
+        data_dir=data,
+        dataset="idx",
+        epochs=2,
+        lr=0.05,
+        batch_size=8,
+        label_smoothing=0.1,
+        device="cpu",
     )
     run = arch.start_run(folder / "run", data_dir=data)
     arch.train(callbacks=[RunWriter(run)], progress=False)
@@ -52,6 +59,7 @@ def test_logits_predictions_and_scores_are_those_of_the_network(inspection: Insp
     errors = int((inspection.predicted != inspection.labels).sum())
     assert errors == inspection.scores.errors == inspection.run.scores()["errors"]
     assert len(inspection.mistakes) == errors
+    assert inspection.scores.loss == pytest.approx(inspection.arch.evaluate().loss, rel=1e-5)
 
 
 def test_features_are_the_inputs_of_the_last_layer(inspection: Inspection) -> None:
@@ -287,3 +295,18 @@ def test_embedded_images_are_bounded_by_bytes_and_per_cell() -> None:
     large = images_to_embed(classes, classes.roll(1), (3, 400, 400), [0])  # a megabyte and more each
     assert len(large.indices) == EXAMPLES
     assert large.left_out == 40 - EXAMPLES
+
+
+def test_it_shows_itself_and_says_what_it_cannot_draw(inspection: Inspection, tmp_path: Path) -> None:
+    assert f"run         {inspection.run.path}" in repr(inspection)
+    assert ">1x28x28<" in inspection._repr_html_()
+    assert inspection.draw("confusion", out=str(tmp_path)) == [tmp_path / "confusion.png"]
+    for wrong, words in (
+        ({"what": 5}, "what must be names of questions, or 'all', not 5"),
+        ({"what": "confusion", "format": "gif"}, "format 'gif' is not one of 'png' or 'svg'"),
+        ({"what": "confusion", "out": 5}, "a path must be text"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            inspection.draw(**wrong)
+    with pytest.raises(UsageError, match="pictures must be a list of files, not 'x.png'"):
+        Selection.of(inspection, "x.png")

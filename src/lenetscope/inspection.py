@@ -14,16 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from lenetscope.architecture import Architecture
+from lenetscope.arguments import as_path, require_list
 from lenetscope.data.dataset import LabelledImages
 from lenetscope.data.splits import Splits
 from lenetscope.errors import LayerError, RunError, unknown
+from lenetscope.evaluation.evaluate import evaluate
 from lenetscope.evaluation.mistakes import Mistake, find_mistakes
-from lenetscope.evaluation.outputs import loss_of, model_outputs, probabilities
+from lenetscope.evaluation.outputs import model_outputs, probabilities
 from lenetscope.evaluation.scores import Scores
-from lenetscope.evaluation.tally import Tally
 from lenetscope.files import require_writable, write_text
 from lenetscope.layers import LayerRow, summarize
-from lenetscope.observe import BATCH_SIZE, find_layers
+from lenetscope.observe import BATCH_SIZE, find_layers, require_one_of
 from lenetscope.plots import style
 from lenetscope.plots.gallery import gallery
 from lenetscope.progress import Progress, Show, no_progress, show_nothing, weighted
@@ -31,7 +32,7 @@ from lenetscope.questions import QUESTIONS
 from lenetscope.recording import Capture, capture
 from lenetscope.runs.folder import Run
 from lenetscope.selection import Embedded, Selection, examples_of, images_to_embed
-from lenetscope.table import Table
+from lenetscope.table import ShowsFacts, Table
 
 NEAREST = 5
 """Training images that are looked up for each mistake."""
@@ -41,7 +42,7 @@ FEATURE_BYTES = 2 * 2**30
 """What the features of all training images may take: 2 GiB."""
 
 
-class Inspection:
+class Inspection(ShowsFacts):
     """A run, ready to be inspected.
 
     Args:
@@ -84,7 +85,7 @@ class Inspection:
         what: str | Sequence[str] | None = None,
         selection: Selection | None = None,
         *,
-        out: Path | None = None,
+        out: str | Path | None = None,
         format: str = "png",
         show: Show = show_nothing,
     ) -> list[Path]:
@@ -107,10 +108,12 @@ class Inspection:
             RunError: if the run has not kept what a question needs.
             StorageError: if a file cannot be written.
         """
-        folder = out or self.run.path / "figures"
+        require_one_of("format", format, ("png", "svg"))
+        folder = self.run.path / "figures" if out is None else as_path(out)
         require_writable(folder / "index.html")
         selection = selection or Selection.of(self)
-        asked = [what] if isinstance(what, str) else what or []
+        wanted = "what must be names of questions, or 'all'"
+        asked = [what] if isinstance(what, str) else require_list(wanted, () if what is None else what)
         names = QUESTIONS.names() if "all" in asked or not asked else asked
         questions = {name: QUESTIONS.get(name) for name in names}
         if not asked:
@@ -118,7 +121,7 @@ class Inspection:
             questions = {n: q for n, q in some.items() if q.of_layers or not selection.layers}
         drawn: dict[str, list[Path]] = {name: [] for name in questions}
         try:
-            for name, progress in weighted({n: q.costs[1] for n, q in questions.items()}, show):
+            for name, progress in weighted({n: q.costs.figures for n, q in questions.items()}, show):
                 self.progress = progress
                 for file, figure in questions[name].figures(self, selection):
                     drawn[name].append(style.save(figure, folder / f"{file}.{format}"))
@@ -133,6 +136,12 @@ class Inspection:
             written.append(folder / "index.html")
         return written
 
+    def facts(self) -> dict[str, str]:
+        """Return what it shows of itself: the run, its data and its network."""
+        images = "x".join(map(str, self.image_shape))
+        of_run = {"run": str(self.run.path), "data": self.run.recipe().dataset, "images": images}
+        return of_run | {name: self.arch.facts()[name] for name in ("model", "device", "classes")}
+
     @property
     def title(self) -> str:
         """Names the run, its network and the data."""
@@ -146,8 +155,9 @@ class Inspection:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the K classes."""
-        assert self.arch.classes is not None
-        return self.arch.classes
+        names: tuple[str, ...] | None = self.arch.classes
+        assert names is not None
+        return names
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -291,9 +301,8 @@ class Inspection:
     @cached_property
     def scores(self) -> Scores:
         """The scores on the test images, computed again."""
-        tally, loss_fn = Tally(), self.arch.loss_fn
-        tally.add(self.logits, self.labels, loss_of(loss_fn, self.logits, self.labels), loss_fn)
-        return Scores.from_tally(tally, self.classes)
+        outputs = [(self.logits, self.labels)]
+        return Scores.from_tally(evaluate(nn.Identity(), outputs, self.arch.loss_fn), self.classes)
 
     @cached_property
     def mistakes(self) -> Table[Mistake]:

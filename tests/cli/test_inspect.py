@@ -33,10 +33,22 @@ def test_images_layers_format_and_folder_can_be_chosen(
     assert status == 0
     result = json.loads(out)
     assert [Path(p) for p in result["figures"]] == [folder / f"{n}.png" for n in (*FILTERS, "outputs")]
+    assert result["index"] == str(folder / "index.html")
     assert sum(row["parameters"] for row in result["layers"]) == result["parameters"]
     status, out, _ = cli("inspect", run, "--what", "confusion,outputs", "--format", "svg")
-    assert out.splitlines()[-2:] == [f"{run}/figures/confusion.svg", f"{run}/figures/outputs.svg"]
+    names = ("confusion.svg", "outputs.svg", "index.html")
+    assert out.splitlines()[-3:] == [f"{run}/figures/{name}" for name in names]
+    assert './confusion.svg"' in (run / "figures" / "index.html").read_text("utf-8")
     assert (run / "figures" / "outputs.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(
+    cli: Cli, run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    status, out, err = cli("inspect", run, "--out", tmp_path / "file")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"lenetscope: cannot write {tmp_path}/file/index.html")
 
 
 def test_unknown_questions_and_layers_are_refused(cli: Cli, run: Path, tmp_path: Path) -> None:
@@ -53,5 +65,5 @@ def test_every_question_says_what_it_asks(cli: Cli) -> None:
     assert all(len(line.split()) > 4 and line.endswith((".", "?")) for line in lines)
     found = json.loads(cli("inspect", ".", "--what", "list", "--json")[1])["questions"]
     assert list(found) == QUESTIONS.names()
-    out = " ".join(cli("inspect", "--help")[1].replace("│", "").split())
-    assert ", ".join(QUESTIONS.names()) in out
+    out = "".join(cli("inspect", "--help")[1].replace("│", "").split())  # lines break at hyphens
+    assert ",".join(QUESTIONS.names()) in out

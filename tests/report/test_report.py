@@ -2,19 +2,18 @@
 
 import base64
 import hashlib
+import importlib
 import re
 import shutil
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lenetscope.cli import main
-from lenetscope.errors import DataError
+from lenetscope.errors import DataError, StorageError
 from lenetscope.inspection import Inspection
-from lenetscope.progress import no_progress
 from lenetscope.questions import QUESTIONS, Part, Question
 from lenetscope.registry import Registry
 from lenetscope.report import build, facts, write_report
@@ -65,6 +64,58 @@ def test_it_says_what_was_trained_how_good_it_is_and_how_to_repeat_it(
         assert f"{name} {checksum}" in text
 
 
+def test_nothing_that_others_measured_is_said_of_this_run(bars_run: Run, bars_page: Path) -> None:
+    page = bars_page.read_text("utf-8")
+    assert bars_run.recipe().summary
+    assert bars_run.recipe().summary not in page
+    name = bars_run.path.name
+    data = Inspection.open(bars_run).splits.name
+    assert f"<title>{name}: lenet on {data}, accuracy" in page
+    assert f"<h1>lenet, trained on {data}</h1>" in page
+
+
+def test_an_unfinished_run_says_how_many_epochs_were_planned(
+    bars_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspection = Inspection.open(bars_run)
+    assert facts.headlines(inspection)[3][2] == "2 epochs"
+    monkeypatch.setattr(Run, "history", lambda _run: [{"epoch": 1, "train_seconds": 90.0}])
+    assert facts.headlines(inspection)[3][1:] == ("of training", "1 epoch of 2 planned")
+
+
+def test_a_quick_report_leaves_out_what_is_slow_and_says_so(bars_run: Run, tmp_path: Path) -> None:
+    inspection = Inspection.open(bars_run)
+    page = write_report(inspection, tmp_path / "quick.html", quick=True).read_text("utf-8")
+    slow = [q for q in map(QUESTIONS.get, QUESTIONS.names()) if q.part and not q.costs.quick]
+    assert {question.name for question in slow} == {"ablation", "embedding"}
+    assert page.count("Left out of this quick report") == len(slow)
+    for question in slow:
+        assert question.heading in unescape(page)
+    assert "train_features" not in vars(inspection)
+    assert "the training images that are most similar" not in page
+
+
+def test_what_cannot_be_written_is_known_before_any_question_is_asked(
+    bars_run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    inspection = Inspection.open(bars_run)
+    for path in (tmp_path, tmp_path / "file" / "report.html"):
+        with pytest.raises(StorageError, match="cannot write"):
+            write_report(inspection, path, show=lambda *_: pytest.fail("asked"))
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_report_that_is_stopped_says_what_was_kept(bars_run: Run, tmp_path: Path) -> None:
+    def stop(_done: float, _task: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        write_report(Inspection.open(bars_run), tmp_path / "report.html", show=stop)
+    assert stopped.value.__notes__ == [f"{tmp_path}/report.html was not written."]
+    assert not any(tmp_path.iterdir())
+
+
 def test_every_question_with_a_part_is_in_its_chapter_in_order(bars_page: Path) -> None:
     page = bars_page.read_text("utf-8")
     assert "Not shown for this run" not in text_of(page)
@@ -80,6 +131,7 @@ def test_every_question_with_a_part_is_in_its_chapter_in_order(bars_page: Path) 
 @pytest.fixture
 def one_more() -> Iterator[str]:
     """A question that somebody adds, and that is gone afterwards."""
+    importlib.import_module("lenetscope.cli.inspect")  # its help lists what is registered by then
     name, marked = "one-more", "<p>What <b>one more</b> question found.</p>"
 
     def part(inspection: Inspection) -> Part:
@@ -101,7 +153,10 @@ def test_a_question_needs_no_more_than_its_registration(
     monkeypatch.setattr(build, "QUESTIONS", few)  # the others are in the report above
     page = build.render(Inspection.open(bars_run))
     section = page[page.index('<section id="errors"') : page.index('<section id="inside"')]
-    assert "<h3>One &amp; more</h3>\n<p>What <b>one more</b> question found.</p>" in section
+    assert (
+        '<h3>One &amp; more</h3>\n<div class="part">\n<p>What <b>one more</b> question found.</p>'
+        in section
+    )
     assert '"questions":{"one-more":{"images":23}}' in page
 
 
@@ -200,15 +255,14 @@ def test_the_slider_leaves_epochs_out_where_filters_are_large(
 
 
 @pytest.mark.usefixtures("brief")
-def test_progress_is_shown_under_the_names_of_questions(bars_run: Run) -> None:
-    names: list[str] = []
-
-    def tracker(name: str) -> Any:
-        names.append(name)
-        return no_progress
-
-    build.render(Inspection.open(bars_run), tracker)
-    assert sorted(names) == build.QUESTIONS.names()
+def test_one_bar_goes_over_all_questions(bars_run: Run) -> None:
+    shown: list[tuple[float, str]] = []
+    build.render(Inspection.open(bars_run), show=lambda *done: shown.append(done))
+    assert sorted({name for _, name in shown}) == build.QUESTIONS.names()
+    fractions = [done for done, _ in shown]
+    assert fractions[0] == 0
+    assert fractions == sorted(fractions)
+    assert 0.5 < fractions[-1] < 1
 
 
 def test_the_command_is_given_only_if_there_was_one(

@@ -54,4 +54,6 @@ def inspect(
     rows, parameters = inspection.layers, inspection.arch.count_parameters()
     facts = {"run": str(inspection.run.path), "layers": rows.as_dicts(), "parameters": parameters}
     lines = [str(rows), f"parameters  {parameters:,}", *map(str, paths)]
-    app.show(as_json, facts | {"figures": [str(path) for path in paths]}, "\n".join(lines))
+    facts["figures"] = [str(path) for path in paths if path.suffix != ".html"]
+    facts["index"] = next((str(path) for path in paths if path.suffix == ".html"), None)
+    app.show(as_json, facts, "\n".join(lines))

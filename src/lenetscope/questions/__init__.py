@@ -8,7 +8,7 @@ walk the registry, so that a new file is all that a new question needs.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lenetscope.registry import Registry
 
@@ -42,6 +42,20 @@ class Part:
         return cls(render(template, **values))
 
 
+class Costs(NamedTuple):
+    """Seconds that a question takes, relative to others: for a run of recipe reference on one core.
+
+    Attributes:
+        part: in a report.
+        quick: in a quick report; 0 if that leaves it out.
+        figures: in ``lenetscope inspect``.
+    """
+
+    part: float = 1.0
+    quick: float = 1.0
+    figures: float = 1.0
+
+
 @dataclass(frozen=True)
 class Question:
     """A question that can be asked about a run.
@@ -55,8 +69,7 @@ class Question:
         chapter: of the report.
         heading: in the report.
         place: where in the chapter; the lowest stands first.
-        costs: seconds that its part and its figures take, relative to those of other questions.
-        slow: whether ``lenetscope report --quick`` leaves it out.
+        costs: how long it takes, for the progress of several questions.
         default: whether ``lenetscope inspect`` asks it when nothing else is said.
         of_layers: whether it is about layers, and asked by default when layers are chosen.
     """
@@ -68,8 +81,7 @@ class Question:
     chapter: Chapter = "inside"
     heading: str = ""
     place: int = 100
-    costs: tuple[float, float] = (1.0, 1.0)
-    slow: bool = False
+    costs: Costs = field(default_factory=Costs)
     default: bool = False
     of_layers: bool = False
 

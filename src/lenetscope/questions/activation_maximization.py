@@ -32,7 +32,7 @@ from lenetscope.observe import (
 )
 from lenetscope.plots import style, tiles
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question, some_images
+from lenetscope.questions import Costs, Part, Question, some_images
 from lenetscope.restore import device_of
 from lenetscope.table import ShowsRows, Table, column
 
@@ -350,4 +350,5 @@ Question(
     part=_part,
     heading="Activation maximization: images made for each class",
     place=70,
+    costs=Costs(0.6, 0.6, 5),
 ).register()

@@ -18,7 +18,7 @@ from lenetscope.errors import DataError, LayerError
 from lenetscope.observe import BATCH_SIZE, Call, Layers, find_layer, layer_outputs
 from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question, some_images
+from lenetscope.questions import Costs, Part, Question, some_images
 from lenetscope.table import Table, column
 
 if TYPE_CHECKING:
@@ -248,4 +248,5 @@ Question(
     chapter="training",
     heading="Outputs of the layers",
     place=50,
+    costs=Costs(0.3, 0.3, 7),
 ).register()

@@ -26,7 +26,7 @@ from lenetscope.evaluation.outputs import Target, chosen_classes, model_outputs,
 from lenetscope.observe import BATCH_SIZE, Call, find_layer, layer_outputs, require_images
 from lenetscope.plots import html, style, tiles
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Costs, Part, Question
 from lenetscope.registry import Registry
 from lenetscope.restore import device_of, restored
 from lenetscope.table import ShowsRows, Table, column
@@ -386,4 +386,5 @@ Question(
     part=_part,
     heading="Attribution: which pixels matter",
     place=10,
+    costs=Costs(1, 1, 1.6),
 ).register()

@@ -12,7 +12,7 @@ from lenetscope.errors import DataError
 from lenetscope.evaluation import calibration
 from lenetscope.evaluation.reliability import Reliability, reliability
 from lenetscope.plots import style
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Costs, Part, Question
 from lenetscope.table import Table
 
 if TYPE_CHECKING:
@@ -151,4 +151,5 @@ Question(
     chapter="errors",
     heading="Calibration: can the probabilities be trusted?",
     place=20,
+    costs=Costs(0.2, 0.2, 1.3),
 ).register()

@@ -7,7 +7,7 @@ import numpy as np
 
 from lenetscope.evaluation.scores import wilson_interval
 from lenetscope.plots import style, tiles
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Costs, Part, Question
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,4 +122,5 @@ Question(
     heading="Confusion matrix",
     place=10,
     default=True,
+    costs=Costs(0.1, 0.1, 0.2),
 ).register()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lenetscope.evaluation.coverage import Accepted, Coverage, coverage_curve
 from lenetscope.plots import style
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Costs, Part, Question
 from lenetscope.table import percent
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ confident ones, the accuracy is {{ some.accuracy | percent }}; with all of them 
         curve=curve,
         some=curve.at_coverage(0.9),
         everything=curve.at_coverage(1),
-        figure=plot_coverage(curve, figsize=(6.2, 3.9)),
+        figure=plot_coverage(curve, figsize=(4.8, 3.4)),
     )
 
 
@@ -98,4 +98,5 @@ Question(
     chapter="errors",
     heading="Coverage: if it may say “I don't know”",
     place=30,
+    costs=Costs(0.1, 0.1, 0.2),
 ).register()

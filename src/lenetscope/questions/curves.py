@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lenetscope.errors import RunError
 from lenetscope.plots import style
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Costs, Part, Question
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,4 +119,5 @@ Question(
     heading="Epoch by epoch",
     place=10,
     default=True,
+    costs=Costs(0.2, 0.2, 0.1),
 ).register()

@@ -17,7 +17,7 @@ from lenetscope.errors import DataError, UsageError
 from lenetscope.observe import Call, find_layer, layer_outputs, require_one_of
 from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question
+from lenetscope.questions import Costs, Part, Question
 from lenetscope.recording import to_cpu
 
 if TYPE_CHECKING:
@@ -236,14 +236,15 @@ def _mark_errors(
 
 
 def _draw(
-    inspection: "Inspection", layer: str, method: Method, subset: int
+    inspection: "Inspection", layer: str, method: Method, subset: int, **options: Any
 ) -> "tuple[Embedding, Figure]":
     model, images = inspection.model, inspection.images
     found = embed(model, images, layer, method=method, subset=subset, progress=inspection.progress)
     labels, predicted = inspection.labels.numpy(), inspection.predicted.numpy()
     name = f"inputs of {inspection.last_layer}, the last layer"
     name = name if layer == inspection.penultimate else f"outputs of {layer}"
-    return found, plot_embedding(found, labels, inspection.classes, predicted=predicted, name=name)
+    about: dict[str, Any] = {"predicted": predicted, "name": name} | options
+    return found, plot_embedding(found, labels, inspection.classes, **about)
 
 
 def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tuple[str, Figure]]":
@@ -254,7 +255,7 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
 
 
 def _part(inspection: "Inspection") -> Part:
-    found, figure = _draw(inspection, inspection.penultimate, "tsne", PAGE_SUBSET)
+    found, figure = _draw(inspection, inspection.penultimate, "tsne", PAGE_SUBSET, figsize=(4.8, 4.6))
     return Part.of(
         """
 <p class="say">{{ found.images | length | number }} test images{% if found.images | length < total %},
@@ -280,5 +281,5 @@ Question(
     part=_part,
     heading="Embedding: which images are similar to the network",
     place=60,
-    slow=True,
+    costs=Costs(2.8, 0, 7),
 ).register()

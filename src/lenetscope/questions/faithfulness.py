@@ -22,7 +22,7 @@ from lenetscope.evaluation.scores import Z_95
 from lenetscope.observe import BATCH_SIZE, require_images
 from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question, some_images
+from lenetscope.questions import Costs, Part, Question, some_images
 from lenetscope.questions.attribution import (
     PAGE_POINTS,
     Attribution,
@@ -318,7 +318,7 @@ faithfulness</code> includes it.</p>
 """,
         found=found,
         some=some_images(len(found.target), len(inspection.labels)),
-        figure=plot_faithfulness(found),
+        figure=plot_faithfulness(found, figsize=(4.8, 4.0)),
     )
 
 
@@ -329,4 +329,5 @@ Question(
     part=_part,
     heading="Faithfulness: can the maps be trusted?",
     place=20,
+    costs=Costs(1, 1, 28),
 ).register()

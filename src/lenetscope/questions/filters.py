@@ -12,7 +12,7 @@ from lenetscope.errors import DataError, LayerError, UsageError, listed
 from lenetscope.observe import find_layer, find_layers
 from lenetscope.plots import style, tiles
 from lenetscope.plots.style import Array
-from lenetscope.questions import Part, Question, numbered
+from lenetscope.questions import Costs, Part, Question, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,8 @@ GRID, ROWS, COLUMNS = 64, 16, 32
 """On one page: filters of one channel; filters of several channels; channels."""
 PAGE_LAYERS = 4
 """Convolutions that the report draws, the first ones."""
+SMALL = (4.8, 2.6)
+"""Inches of filters of one channel in the report: few enough to be seen on a telephone."""
 
 
 def filters_of(model: nn.Module, layer: str) -> Array:
@@ -121,7 +123,7 @@ def plot_filters(
             tiles.number(ax.yaxis, height, {r: first + r for r in range(rows)})
             kind = "input channel" + (" of the group" if groups > 1 else "")
             ax.set_xlabel(kind if slices == 1 else f"{kind}, {slices} slices each")
-        ax.tick_params(length=0, labelsize=8)
+        ax.tick_params(length=0, labelsize=9)
         kernel, inputs = "x".join(map(str, weights.shape[2:])), weights.shape[1]
         which = "one channel" if inputs == 1 else f"{inputs} channels"
         which += " per group" if groups > 1 else ""
@@ -158,9 +160,9 @@ def _tiles(weights: Array) -> tuple[Array, int]:
     return weights.reshape(len(weights), -1, height, weights.shape[-1]), slices
 
 
-def _drawn(inspection: "Inspection", name: str, page: int = 0) -> "Figure":
+def _drawn(inspection: "Inspection", name: str, page: int = 0, **options: Any) -> "Figure":
     weights, (_, layer) = filters_of(inspection.model, name), find_layer(inspection.model, name)
-    return plot_filters(weights, name, page=page, groups=getattr(layer, "groups", 1))
+    return plot_filters(weights, name, page=page, groups=getattr(layer, "groups", 1), **options)
 
 
 def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tuple[str, Figure]]":
@@ -187,8 +189,10 @@ def _part(inspection: "Inspection") -> Part:
     names, model = inspection.convolutions[:PAGE_LAYERS], inspection.model
     if not names:
         raise LayerError("this network has no convolution, and so no filters.")
-    shown = [(name, filters_of(model, name), _drawn(inspection, name)) for name in names]
-    return Part.of(PAGE, shown=shown, pages=filter_pages)
+    weights = [filters_of(model, name) for name in names]
+    sizes: list[dict[str, Any]] = [{"figsize": SMALL} if each.shape[1] == 1 else {} for each in weights]
+    drawn = [_drawn(inspection, name, **size) for name, size in zip(names, sizes, strict=True)]
+    return Part.of(PAGE, shown=list(zip(names, weights, drawn, strict=True)), pages=filter_pages)
 
 
 Question(
@@ -200,4 +204,5 @@ Question(
     place=30,
     default=True,
     of_layers=True,
+    costs=Costs(0.2, 0.2, 0.8),
 ).register()

@@ -16,7 +16,7 @@ from torch import Tensor
 from lenetscope.errors import DataError
 from lenetscope.evaluation.outputs import model_outputs
 from lenetscope.plots import style
-from lenetscope.questions import Part, Question, some_images
+from lenetscope.questions import Costs, Part, Question, some_images
 from lenetscope.table import ShowsRows, Table, column
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _part(inspection: "Inspection") -> Part:
     labels = inspection.labels[inspection.followed]
     found = _followed(inspection.logits_by_epoch, labels)
     some = some_images(len(labels), len(inspection.labels))
-    return Part.of(PAGE, found=found, some=some, figure=plot_forgetting(found, figsize=(5.4, 3.6)))
+    return Part.of(PAGE, found=found, some=some, figure=plot_forgetting(found, figsize=(4.8, 3.4)))
 
 
 Question(
@@ -198,4 +198,5 @@ Question(
     chapter="training",
     heading="When each image was learned",
     place=30,
+    costs=Costs(0.1, 0.1, 13),
 ).register()

@@ -28,7 +28,7 @@ from lenetscope.observe import (
 )
 from lenetscope.plots import style
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question, some_images, spread
+from lenetscope.questions import Costs, Part, Question, some_images, spread
 from lenetscope.questions.filters import CONVOLUTIONS
 from lenetscope.restore import restored
 from lenetscope.table import Table, column
@@ -390,7 +390,7 @@ def _part(inspection: "Inspection") -> Part:
         PAGE,
         some=some_images(len(rows), len(inspection.labels)),
         warnings=warnings,
-        figure=plot_health(tables, figsize=(6.2, 5.0)),
+        figure=plot_health(tables, figsize=(4.8, 5.0)),
     )
 
 
@@ -402,4 +402,5 @@ Question(
     chapter="training",
     heading="Did training stay healthy?",
     place=40,
+    costs=Costs(1.6, 1.6, 17),
 ).register()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lenetscope.errors import LenetscopeError, UsageError
 from lenetscope.evaluation.mistakes import Mistake
 from lenetscope.plots import html, style, tiles
-from lenetscope.questions import Part, Question, numbered
+from lenetscope.questions import Costs, Part, Question, numbered
 from lenetscope.questions.attribution import HEIGHT, PAGE_POINTS, attribute, pictures_of_maps
 from lenetscope.table import percent
 
@@ -187,4 +187,5 @@ Question(
     chapter="errors",
     heading="Mistakes",
     place=10,
+    costs=Costs(6.2, 0.4, 10),
 ).register()

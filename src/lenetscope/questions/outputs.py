@@ -11,7 +11,7 @@ from lenetscope.layers import resizing_layers
 from lenetscope.plots import style
 from lenetscope.plots.style import Array
 from lenetscope.plots.tiles import STRIP, mosaic
-from lenetscope.questions import Question
+from lenetscope.questions import Costs, Question
 from lenetscope.recording import capture
 
 if TYPE_CHECKING:
@@ -124,4 +124,5 @@ Question(
     figures=_figures,
     default=True,
     of_layers=True,
+    costs=Costs(figures=1.4),
 ).register()

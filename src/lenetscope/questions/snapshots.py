@@ -14,7 +14,7 @@ from lenetscope.errors import DataError, RunError
 from lenetscope.evaluation.outputs import probabilities
 from lenetscope.plots import html, style, tiles
 from lenetscope.plots.style import Array
-from lenetscope.questions import Part, Question, spread
+from lenetscope.questions import Costs, Part, Question, some_images, spread
 from lenetscope.questions.filters import filters_of
 
 if TYPE_CHECKING:
@@ -180,7 +180,8 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
 
 PAGE = """
 <p class="say">Move through the epochs to see {% if layer %}the filters of {{ layer }} and {% endif %}
-the predictions change. Epoch 0 is before training, with random weights.{% if left_out %} Epochs left
+the predictions change. Epoch 0 is before training, with random weights. Correct predictions are
+counted on {{ some }}.{% if left_out %} Epochs left
 out to keep the page small: {{ left_out }}.{% endif %}</p>
 <noscript><p class="refusal">This needs scripts, which are switched off here.</p></noscript>
 <div id="epochs" hidden>
@@ -228,7 +229,8 @@ def _part(inspection: "Inspection") -> Part:
         "filterShape": list(filters[0].shape) if layer else [],  # [filters, channels, H, W]
     }
     left_out, last = len(epochs) - len(shown), len(shown) - 1
-    return Part(html.render(PAGE, layer=layer, left_out=left_out, last=last), data)
+    some = some_images(len(labels), len(inspection.labels))
+    return Part(html.render(PAGE, layer=layer, left_out=left_out, last=last, some=some), data)
 
 
 Question(
@@ -239,4 +241,5 @@ Question(
     chapter="training",
     heading="The network after each epoch",
     place=20,
+    costs=Costs(1.5, 1.5, 0.6),
 ).register()

@@ -28,7 +28,7 @@ from lenetscope.observe import (
 from lenetscope.plots import style, tiles
 from lenetscope.plots.style import Array
 from lenetscope.progress import Progress, no_progress
-from lenetscope.questions import Part, Question, numbered, some_images
+from lenetscope.questions import Costs, Part, Question, numbered, some_images
 from lenetscope.questions.filters import filters_of
 from lenetscope.restore import device_of
 
@@ -319,4 +319,5 @@ Question(
     part=_part,
     heading="Top-activating patches",
     place=40,
+    costs=Costs(0.9, 0.9, 8),
 ).register()

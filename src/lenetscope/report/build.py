@@ -80,8 +80,8 @@ def render(inspection: Inspection, *, quick: bool = False, show: Show = show_not
     questions = [QUESTIONS.get(name) for name in QUESTIONS.names()]
     parts = {q: q.part for q in sorted(questions, key=lambda q: q.place) if q.part}
     if quick:
-        parts |= {question: _left_out for question in parts if question.slow}
-    costs = {q.name: 0.0 if part is _left_out else q.costs[0] for q, part in parts.items()}
+        parts |= {question: _left_out for question in parts if not question.costs.quick}
+    costs = {q.name: q.costs.quick if quick else q.costs.part for q in parts}
     chapters: dict[Chapter, list[tuple[str, str]]] = {chapter: [] for chapter in CHAPTERS}
     answers = {}
     for (question, answer), (name, progress) in zip(parts.items(), weighted(costs, show), strict=True):

@@ -44,7 +44,7 @@ export function startEpochs(find, data, images, scales) {
     const now = data.epochs[number];
     find("epoch-number").textContent = now.epoch;
     slider.setAttribute("aria-valuetext", `epoch ${now.epoch}`);
-    const parts = [`${now.correct} of the first ${data.images.toLocaleString("en")} test images classified correctly.`];
+    const parts = [`${now.correct} of ${data.images.toLocaleString("en")} test images classified correctly.`];
     if (now.trainLoss != null) parts.push(`Training loss ${now.trainLoss.toFixed(4)}.`);
     if (now.validAccuracy != null) parts.push(`Validation accuracy ${percent(now.validAccuracy, 2)}.`);
     if (now.epoch === 0) parts.push("Nothing has been learned yet.");
