@@ -136,7 +136,7 @@ def test_a_missing_file_and_a_missing_folder(folder: Path) -> None:
     (folder / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(DataError, match="but not train-labels-idx1-ubyte"):
         read_idx_folder(folder)
-    with pytest.raises(DataError, match="nowhere does not exist"):
+    with pytest.raises(DataError, match="nowhere does not exist. Let --data-dir name the folder"):
         read_idx_folder(folder / "nowhere")
     with pytest.raises(DataError, match="give --data-dir"):
         read_idx_folder(None)

@@ -44,7 +44,7 @@ def read_idx_folder(folder: Path | None, download: bool = False) -> RawDataset:
         raise DataError("the dataset 'idx' needs the folder of its four files: give --data-dir.")
     files = [file for part in PARTS for file in idx_files(folder, part)]
     if not all(os.path.exists(file) for file in files):  # noqa: PTH110  # without permission, False
-        raise DataError(contents(folder))
+        raise DataError(f"{contents(folder)} Let --data-dir name the folder of the four IDX files.")
     train, test = (read_pair(folder, part) for part in PARTS)
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = [f"{t.shape[2]}x{t.shape[3]}" for t in (train.images, test.images)]
