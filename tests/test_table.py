@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 from markupsafe import escape
 
+from lenetscope.errors import UsageError
 from lenetscope.table import ShowsRows, Table, column, percent, text_table
 
 
@@ -50,6 +51,12 @@ def test_a_column_of_probabilities_never_claims_certainty() -> None:
         change: float = column("+.1%")
 
     assert str(Table([Chance(1.0, 1.0, -0.1)])).splitlines()[1] == ">99.9 %  100.0 %  -10.0 %"
+
+
+@pytest.mark.parametrize("rows", [[1, 2], "ab", [ROWS[0], None]])
+def test_rows_of_no_kind_or_of_several_are_told(rows: object) -> None:
+    with pytest.raises(UsageError, match="must be instances of one dataclass, not"):
+        Table(rows)
 
 
 def test_the_text_is_plain_and_is_never_wrapped(monkeypatch) -> None:

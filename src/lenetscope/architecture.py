@@ -67,13 +67,13 @@ class Architecture(ShowsFacts):
 
     Attributes:
         model, loss_fn, optimizer, scheduler, device, train_loader, val_loader: may be assigned.
-        recipe, splits, image_shape, preprocess: None unless it came from a recipe.
+        recipe, splits, image_shape, preprocess, run: None unless it came from a recipe, or a run.
         handles: what has hooks on the model, by name of a layer (then ``.gradients`` or
             ``.parameters``); each has ``remove()``.
         clipping: called before each step of the optimizer; None for nothing.
 
     Raises:
-        UsageError: if the device is not there, or cannot compute in the precision.
+        UsageError: if they do not fit together, or the device is not there or lacks the precision.
     """
 
     def __init__(
@@ -99,6 +99,7 @@ class Architecture(ShowsFacts):
         self.val_loader: Any = None
         self.test_loader: Any = None
         self.recipe: Recipe | None = None
+        self.run: Run | None = None
         self.splits: Splits | None = None
         self.image_shape: tuple[int, int, int] | None = None
         self.preprocess: Preprocess | None = None

@@ -10,6 +10,8 @@ from html import escape
 from io import StringIO
 from typing import Any, TypeVar, overload
 
+from lenetscope.errors import UsageError, listed
+
 Row = TypeVar("Row")
 
 
@@ -39,10 +41,17 @@ class Table(Sequence[Row]):
     Args:
         rows: instances of one dataclass. None is written as ``-``, a tuple as ``32x28x28``; fields
             declared with ``repr=False`` are left out.
+
+    Raises:
+        UsageError: if they are not instances of one dataclass.
     """
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._rows = tuple(rows)
+        kinds = {type(row) for row in self._rows}
+        if len(kinds) > 1 or not all(map(dataclasses.is_dataclass, kinds)):
+            names = listed(sorted(kind.__name__ for kind in kinds))
+            raise UsageError(f"the rows of a table must be instances of one dataclass, not {names}.")
 
     @overload
     def __getitem__(self, which: int) -> Row: ...
@@ -167,6 +176,15 @@ def percent(fraction: float, digits: int = 2, *, certain: bool = True) -> str:
         if float(text) == 100 * end and not (certain and fraction == end):
             return f"{bound} %"
     return f"{text} %"
+
+
+def counted(number: int, thing: str) -> str:
+    """Write a number of things.
+
+    >>> counted(1, "error"), counted(1200, "error")
+    ('1 error', '1,200 errors')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def interval(bounds: tuple[float, float], digits: int = 2) -> str:

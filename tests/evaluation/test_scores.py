@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from torch import nn
 
-from lenetscope.errors import DataError
+from lenetscope.errors import DataError, UsageError
 from lenetscope.evaluation import Scores, Tally, evaluate, wilson_interval
 
 
@@ -54,6 +54,12 @@ def test_the_interval_is_that_of_wilson(n: int, fraction: float) -> None:
     for bound in (low, high):  # the bounds solve |fraction - p| = z * sqrt(p * (1 - p) / n)
         distance = abs(successes / n - bound)
         assert distance == pytest.approx(1.959964 * (bound * (1 - bound) / n) ** 0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("given", [(1, 0), (3, 2), (-1, 2), (0.5, 2), ("1", 2)])
+def test_an_interval_of_no_counts_is_refused(given: tuple) -> None:
+    with pytest.raises(UsageError, match="must be a whole number"):
+        wilson_interval(*given)
 
 
 def test_the_worst_pairs_and_the_dictionary() -> None:

@@ -29,7 +29,8 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
         successes: from 0 to ``n``.
         n: samples, at least 1.
     """
-    fraction = successes / n
+    require_whole("n", n, 1)
+    fraction = require_whole("successes", successes, 0, n) / n
     middle = fraction + Z_95**2 / (2 * n)
     spread = Z_95 * math.sqrt(fraction * (1 - fraction) / n + Z_95**2 / (4 * n**2))
     scale = 1 + Z_95**2 / n

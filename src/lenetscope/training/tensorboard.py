@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from lenetscope.arguments import as_path
 from lenetscope.errors import UsageError
 from lenetscope.restore import eval_mode
 from lenetscope.training.callbacks import Callback
@@ -32,7 +33,7 @@ def writer_class() -> "type[SummaryWriter]":
 
 def make_writer(name: str, folder: str | Path = "runs") -> "SummaryWriter":
     """Return a writer to ``folder/name_<date and time>``; see `writer_class` for what it raises."""
-    return writer_class()(f"{Path(folder) / name}_{datetime.now():%Y%m%d%H%M%S}")
+    return writer_class()(f"{as_path(folder) / as_path(name)}_{datetime.now():%Y%m%d%H%M%S}")
 
 
 def add_graph(writer: "SummaryWriter", model: nn.Module, inputs: Tensor) -> None:
