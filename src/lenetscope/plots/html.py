@@ -36,6 +36,12 @@ THEME = {
 }
 """Colours of the style, and the CSS variables that take their place; unset, the colour remains."""
 
+LETTERS = 9
+"""CSS pixels of the smallest letters in a figure; where the page is too narrow for these, it scrolls."""
+
+NARROW = 530
+"""CSS pixels of half a wide screen: a figure that is still readable so small stands beside its text."""
+
 _NEARLY_INK = "#333334"
 """Ink that the theme leaves alone: for text on a coloured cell, whose colour it leaves alone, too."""
 
@@ -93,10 +99,13 @@ def _as_element(document: str, name: str, title: str) -> str:
     # a rule in it would apply to the whole page, whose own rules for figures do the same
     body = re.sub(r"\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", body, count=1, flags=re.S)
     body = re.sub(r"<[^<>]*>", lambda tag: _themed(tag[0], name), body)
-    width, shape = float(box[1]) / 72, float(box[1]) / float(box[2])
+    width, shape = float(box[1]), float(box[1]) / float(box[2])
+    letters = [float(size) for size in re.findall(r"\bfont(?:-size)?: ([\d.]+)px", body)]
+    least = width * LETTERS / min(letters, default=LETTERS)  # CSS pixels
+    kind = "figure narrow" if least <= NARROW else "figure"
     return (
-        f'<svg class="figure" viewBox="0 0 {box[1]} {box[2]}" role="img" aria-label="{escape(title)}" '
-        f'style="--inches: {width:.4g}; --shape: {shape:.4g}" '
+        f'<svg class="{kind}" viewBox="0 0 {box[1]} {box[2]}" role="img" aria-label="{escape(title)}" '
+        f'style="--inches: {width / 72:.4g}; --shape: {shape:.4g}; --least: {least:.4g}px" '
         f'xmlns:xlink="http://www.w3.org/1999/xlink">{body}'
     )
 

@@ -155,7 +155,7 @@ def colour_bar(ax: "Axes", norm: "Normalize", colours: str, label: str = "", tic
     place = ax.inset_axes((1.02, 0.0, 0.025, 1.0))
     bar = ax.get_figure(root=True).colorbar(ScalarMappable(norm, colours), cax=place)  # type: ignore[union-attr]
     bar.outline.set_visible(False)
-    place.tick_params(labelsize=8)
+    place.tick_params(labelsize=9)
     bar.locator = MaxNLocator(ticks)
     bar.update_ticks()
     if label:

@@ -248,7 +248,7 @@ def plot_ablation(
         low, high = left.get_xlim()
         left.set_xlim(min(low, -CHANCE / 2), max(high, CHANCE))
         left.axvline(0, color=style.INK, linewidth=0.6)
-        left.set_yticks(range(len(order)), [str(unit) for unit in order], fontsize=8)
+        left.set_yticks(range(len(order)), [str(unit) for unit in order], fontsize=9)
         left.set(ylabel="unit switched off", ylim=(len(order) - 0.5, -0.5))
         left.set_xlabel(f"errors added\n(grey: below {CHANCE}, may be chance)")
         left.set_title("all classes")
@@ -259,7 +259,7 @@ def plot_ablation(
         for place, k in np.argwhere(by_class).tolist():
             count = int(by_class[place, k])
             colour = "white" if abs(norm(count) - 0.5) > 0.3 else style.INK
-            right.text(k, place, f"{count:+d}", color=colour, fontsize=8, ha="center", va="center")
+            right.text(k, place, f"{count:+d}", color=colour, fontsize=9, ha="center", va="center")
         right.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
         right.tick_params(length=0)
         right.tick_params(axis="y", labelleft=False)

@@ -30,7 +30,8 @@ The mean probability of the predicted class is {{ r.confidence | probability }},
 {{ r.n | number }} images, chance alone causes up to {{ r.ece_chance | percent }}. This holds for images
 like the test images only: a picture of something else can get a high probability, too.</p>
 <div class="columns"><figure>
-{{ figure | inline("reliability", "accuracy by confidence; the table gives the same") }}
+{{ figure | inline("reliability", "accuracy by confidence; the table gives the same")
+| scrolling("Accuracy by confidence") }}
 <figcaption>On the dashed line confidence and accuracy agree; below it the network is overconfident.
 The vertical lines are 95 % intervals: they are long where a bin holds few
 images.</figcaption></figure><div><details><summary>The bins as a table</summary>

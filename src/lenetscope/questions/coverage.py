@@ -1,4 +1,4 @@
-"""Coverage: how accurate the network is if it rejects the images that it is least sure of.
+"""Coverage: how accurate the network is if it rejects the images that it is least confident about.
 
 The answer is `lenetscope.evaluation.coverage.coverage_curve`.
 """
@@ -78,7 +78,7 @@ def _part(inspection: "Inspection") -> Part:
 predicted class, is low. With {{ some.n | number }} of {{ curve.n | number }} images accepted, the most
 confident ones, the accuracy is {{ some.accuracy | percent }}; with all of them it is
 {{ everything.accuracy | percent }}.</p>
-<div class="columns">{{ curve.rows }}
+<div class="columns">{{ curve.rows | scrolling("Coverage and accuracy") }}
 <figure>{{ figure | inline("coverage", "accuracy of the most confident images by the fraction accepted")
 | scrolling("Accuracy by coverage") }}
 <figcaption>The band is the 95 % interval of each accuracy by itself.</figcaption></figure></div>
@@ -92,7 +92,7 @@ confident ones, the accuracy is {{ some.accuracy | percent }}; with all of them 
 
 Question(
     "coverage",
-    summary="How accurate the network is if it rejects the images that it is least sure of.",
+    summary="How accurate the network is if it rejects the images that it is least confident about.",
     figures=_figures,
     part=_part,
     chapter="errors",

@@ -93,7 +93,7 @@ validation loss rises, the network overfits.{% if not holdout %} The test images
 here: an epoch that is chosen by them looks better than it is.{% endif %}</p>
 <div class="figures">
 {% for key, figure in figures.items() %}
-<figure>{{ figure | inline("curve-" ~ key, key ~ " by epoch") }}</figure>
+<figure>{{ figure | inline("curve-" ~ key, key ~ " by epoch") | scrolling(key) }}</figure>
 {% endfor %}
 </div>
 """

@@ -104,7 +104,7 @@ export class Explainer {
     placeFrame(this.frame, row, x, y, 1, 1);
     for (const each of this.turns) each.hidden = count < 2;
     this.about.textContent =
-      `Point at a value, or use the arrow keys${count > 1 ? "; Page Up and Page Down change the map" : ""}. ` +
+      `Point at a value or use the arrow keys${count > 1 ? "; Page Up and Page Down change the map" : ""}. ` +
       `The colour scale ends at ${plainNumber(row.bound)}.`;
     const input = this.#outputs(this.number - 1);
     const found = explainValue(layer, input, this.index, this.network.weights);

@@ -64,12 +64,6 @@ function convolution({ layer, input, found, digits, network, colours, chosen, ch
       `The filter covers ${layer.kernel.join("×")} values of ${covered}. ` +
         "Each is multiplied by a weight; the products and the bias are added.",
     ),
-    account([
-      [maps > 1 ? `products of ${maps} maps` : `${taps.length} products`, "", decimal(together, digits)],
-      ["bias", layer.bias === null ? "none" : "", shown.at(-1)],
-      ["sum", "", decimal(value, digits)],
-    ]),
-    ...(maps > 1 ? [say("Products of each map added, the largest first; choose one:"), chips(channels, shown, place, choose)] : []),
     say(`${this_}: its ${taps.length} products add up to `, element("b", "part", shown[place]), "."),
     element(
       "div",
@@ -83,6 +77,16 @@ function convolution({ layer, input, found, digits, network, colours, chosen, ch
     ),
   ];
   if (taps.some((tap) => !tap.inside)) nodes.push(say(beyond(isImage, network, channel)));
+  if (maps > 1) {
+    nodes.push(say("Sum of the products of each map, the largest first. Choose one:"), chips(channels, shown, place, choose));
+  }
+  nodes.push(
+    account([
+      [maps > 1 ? `products of ${maps} maps` : `${taps.length} products`, "", decimal(together, digits)],
+      ["bias", layer.bias === null ? "none" : "", shown.at(-1)],
+      ["sum", "", decimal(value, digits)],
+    ]),
+  );
   const inside = taps.filter((tap) => tap.inside);
   const largest = Math.max(...inside.map((tap) => Math.abs(tap.product)));
   return { nodes, from: (inside.find((tap) => Math.abs(tap.product) === largest) ?? found).index };
