@@ -65,3 +65,9 @@ def test_what_the_package_registers() -> None:
     assert shipped(LOSSES) == ["cross-entropy"]
     assert shipped(OPTIMIZERS) == ["adam", "adamw", "sgd"]
     assert shipped(SCHEDULES) == ["constant", "cosine", "one-cycle", "two-cycles"]
+
+
+@pytest.mark.parametrize("name", [None, 3, ["mnist"], ""])
+def test_a_name_that_is_no_name(name: object) -> None:
+    with pytest.raises(UsageError, match="unknown dataset .* Known: 'idx', 'mnist'"):
+        DATASETS.get(name)

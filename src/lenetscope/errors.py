@@ -120,7 +120,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # late: slow to import
 
     names = list(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    close = get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else "."
     allowed = f" Known: {listed(names)}." if names else ""
     return f"unknown {kind} '{name}'{hint}{allowed}"

@@ -62,6 +62,8 @@ class Registry(Generic[T]):
         Raises:
             UsageError: if the name is unknown; the message suggests the nearest known one.
         """
+        if not isinstance(name, str):
+            raise UsageError(unknown(self.kind, name, self.names()))
         module = self._all_modules().get(name)
         if name not in self._entries and module:
             import_module(module)

@@ -33,3 +33,9 @@ def test_a_folder_for_data_that_is_not_read_from_one(idx_folder: Path) -> None:
     )
     with pytest.raises(UsageError, match="'strange' is not read from a folder: give no --data-dir"):
         load(recipe, idx_folder)
+
+
+@pytest.mark.parametrize("folder", ["", 3, ["a"], b"a"])
+def test_a_folder_that_is_no_path(folder: object) -> None:
+    with pytest.raises(UsageError, match=r"a path must be text or a pathlib\.Path, not"):
+        load(Recipe.load("reference"), folder)

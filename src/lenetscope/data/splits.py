@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lenetscope.arguments import as_path
 from lenetscope.data.dataset import LabelledImages, RawDataset, Rows
 from lenetscope.data.sources import DATASETS
 from lenetscope.data.sources.idx import MAP_ABOVE
@@ -52,7 +53,7 @@ def load(recipe: Recipe, data_dir: str | Path | None = None, download: bool = Fa
         DataError: if a file is missing or corrupt.
         StorageError: if MNIST cannot be unpacked.
     """
-    data_dir = None if data_dir is None else Path(data_dir)
+    data_dir = None if data_dir is None else as_path(data_dir)
     raw = DATASETS.get(recipe.dataset)(data_dir, download)
     if data_dir and not raw.where:
         raise UsageError(

@@ -60,9 +60,10 @@ def mnist_folder(data_dir: Path | None = None, download: bool = False) -> Path:
         StorageError: if the disk is full, or the folder is not writable.
     """
     try:
-        own, root = (path.expanduser() for path in (default_data_dir(), data_dir or default_data_dir()))
+        own = default_data_dir().expanduser()
     except RuntimeError as error:  # no home
         raise DataError(f"{error} Name a folder with LENETSCOPE_DATA_DIR.") from error
+    root = own if data_dir is None else data_dir
     raw, found = root / "MNIST" / "raw", {}
     for folder in (root, raw):
         files = [folder / name for name in CHECKSUMS]
