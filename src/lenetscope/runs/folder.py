@@ -17,11 +17,9 @@ folder itself appears with its recipe in it.
 """
 
 import itertools
-import json
 import re
 import secrets
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,68 +37,14 @@ from lenetscope.evaluation.scores import Scores
 from lenetscope.files import sync_folder, write_json
 from lenetscope.models import build
 from lenetscope.recipe import Recipe
-from lenetscope.training.callbacks import epochs_waited
-from lenetscope.schema import (
-    Check,
-    SchemaError,
-    described,
-    list_of,
-    mapping_of,
-    number,
-    optional,
-    record,
-    text,
-    whole,
-)
+from lenetscope.runs import records
+from lenetscope.schema import described
+from lenetscope.training.callbacks import is_finished
 from lenetscope.training.checkpoint import require_same_tensors
-from lenetscope.training.state import ROW_CHECK
 from lenetscope.training.updates import UpdateRow
 
 FORMAT = 2
 """Version of the folder's layout."""
-
-
-CONFIG = record(
-    {
-        "model": text,
-        "image_shape": list_of(whole(1, 2**16), 3),
-        "classes": list_of(text, least=2),
-        "mean": list_of(number()),
-        "std": list_of(number()),
-    }
-)
-ENVIRONMENT = record(
-    {},
-    {
-        "command": list_of(text),
-        "packages": mapping_of(text),
-        "threads": whole(),
-        "data_dir": optional(text),
-        "data": mapping_of(text),
-        "resumed": list_of(record({}, {"epochs": whole(1)})),
-    },
-)
-HISTORY = list_of(ROW_CHECK)
-UPDATES = list_of(
-    record(
-        {
-            "epoch": whole(1),
-            "steps": list_of(whole(1)),
-            "ratios": mapping_of(list_of(optional(number(0)))),
-        }
-    )
-)
-SCORES = record(
-    {
-        "n": whole(1),
-        "errors": whole(),
-        "accuracy": number(0, 1),
-        "loss": number(finite=False),
-        "classes": list_of(text),
-        "confusion": list_of(list_of(whole())),
-    }
-)
-"""What the files hold that is read again; they may hold more."""
 
 
 class _Inside:
@@ -187,9 +131,9 @@ class Run:
             RunError: if there is none, or it is damaged or of another version.
         """
         run = cls(path.path if isinstance(path, Run) else as_path(path))
-        if not _exists(run.path):
+        if not records.exists(run.path):
             raise RunError(f"there is no run {run.path}{_nearby(run.path)}.")
-        if not _exists(run.config_file) or not _exists(run.recipe_file):
+        if not records.exists(run.config_file) or not records.exists(run.recipe_file):
             raise RunError(f"{run.path} is not a run folder: it has no config.json and recipe.toml.")
         run.config()
         return run
@@ -211,16 +155,17 @@ class Run:
         Raises:
             RunError: if it cannot be read, lacks something, or is of another version.
         """
-        config = _read_json(self.config_file)
+        config = records.read_object(self.config_file)
         if config.get("format") != FORMAT:
+            found = described(config.get("format"))
             raise RunError(
-                f"{self.path} is a run folder of format {described(config.get('format'))}; this version "
-                f"of lenetscope reads format {FORMAT}: train the run again, or open it with the version "
+                f"{self.path} is a run folder of format {found}; this version of "
+                f"lenetscope reads format {FORMAT}: train the run again, or open it with the version "
                 "in its environment.json."
             )
-        _check(self.config_file, CONFIG, config)
+        records.require(self.config_file, records.CONFIG, config)
         if len(set(config["classes"])) < len(config["classes"]):
-            raise _damaged(self.config_file, "two classes have the same name")
+            raise records.damaged(self.config_file, "two classes have the same name")
         return config
 
     def environment(self) -> dict[str, Any]:
@@ -229,7 +174,7 @@ class Run:
         Raises:
             RunError: if it cannot be read, or holds what no run has.
         """
-        return _check(self.environment_file, ENVIRONMENT, _read_json(self.environment_file))
+        return records.read_object(self.environment_file, records.ENVIRONMENT)
 
     def add_to_environment(self, resumed: dict[str, Any]) -> None:
         """Add to ``environment.json`` that, and where, the run was resumed."""
@@ -252,9 +197,7 @@ class Run:
 
     def is_finished(self) -> bool:
         """Tell whether the planned epochs are done, or early stopping has ended the training."""
-        history, planned, patience = self.history(), self.planned_epochs(), self.recipe().patience
-        waited = epochs_waited(history, planned) if patience else 0
-        return len(history) >= planned or 0 < patience <= waited
+        return is_finished(self.history(), self.planned_epochs(), self.recipe().patience)
 
     def weights_epoch(self) -> int:
         """Return the number of the epoch whose weights the run ends with, from 1.
@@ -299,10 +242,10 @@ class Run:
             CheckpointError: if they are of another network.
         """
         file = self.weights_file if epoch is None else self.snapshot_file(epoch)
-        if epoch is not None and not _exists(file):
+        if epoch is not None and not records.exists(file):
             kept = ", ".join(map(str, self.snapshot_epochs())) or "none at all"
             raise RunError(f"{self.path} has no snapshot of epoch {epoch}; it has: {kept}.")
-        if not _exists(file):
+        if not records.exists(file):
             raise RunError(
                 f"{self.path} has no weights yet, because its first epoch was not finished. Finish it: "
                 f"lenetscope train --resume {self.path}"
@@ -314,7 +257,7 @@ class Run:
         config, recipe = self.config(), self.recipe()
         shape, classes = tuple(config["image_shape"]), len(config["classes"])
         if len(recipe.mean) != shape[0]:
-            raise _damaged(self.recipe_file, f"'mean' and 'std' must have {shape[0]} numbers")
+            raise records.damaged(self.recipe_file, f"'mean' and 'std' must have {shape[0]} numbers")
         with suppress(RuntimeError), torch.device("meta"):  # a huge network takes no memory there
             require_same_tensors(build(recipe, shape, classes).state_dict(), weights, file)
         model = build(recipe, shape, classes)
@@ -327,9 +270,9 @@ class Run:
         Raises:
             RunError: if it cannot be read.
         """
-        rows = _read_rows(self.history_file, HISTORY)
+        rows = records.read_rows(self.history_file, records.HISTORY)
         if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
-            raise _damaged(self.history_file, "its rows must be of the epochs 1, 2, 3 and so on")
+            raise records.damaged(self.history_file, "its rows must be of the epochs 1, 2, 3 and so on")
         return rows
 
     def updates(self) -> list[UpdateRow]:
@@ -338,9 +281,10 @@ class Run:
         Raises:
             RunError: if it cannot be read.
         """
-        rows = [UpdateRow(**row) for row in _read_rows(self.updates_file, UPDATES)]
+        found = records.read_rows(self.updates_file, records.UPDATES)
+        rows = [UpdateRow(row["epoch"], row["steps"], row["ratios"]) for row in found]
         if any(len(ratios) != len(row.steps) for row in rows for ratios in row.ratios.values()):
-            raise _damaged(
+            raise records.damaged(
                 self.updates_file, "each of the ratios must have a number for each of the steps"
             )
         return rows
@@ -351,12 +295,14 @@ class Run:
         Raises:
             RunError: if it cannot be read.
         """
-        if not _exists(self.scores_file):
+        if not records.exists(self.scores_file):
             return None
-        scores = _check(self.scores_file, SCORES, _read_json(self.scores_file))
+        scores = records.read_object(self.scores_file, records.SCORES)
         sizes = {len(scores["classes"]), *map(len, [scores["confusion"], *scores["confusion"]])}
         if len(sizes) > 1 or sum(map(sum, scores["confusion"])) != scores["n"]:
-            raise _damaged(self.scores_file, "confusion must be counts of n images, classes by classes")
+            raise records.damaged(
+                self.scores_file, "confusion must be counts of n images, classes by classes"
+            )
         return scores
 
     def save_scores(self, scores: Scores) -> None:
@@ -383,44 +329,6 @@ def _nearby(path: Path) -> str:
     parent = path.parent if path.parent.is_dir() else Path("runs")
     runs = _runs_in(parent)[:8]
     return f"; there are: {', '.join(map(str, runs))}" if runs else ""
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    (value,) = _read_all(path, lambda text: [text])
-    if not isinstance(value, dict):
-        raise _damaged(path, "it must hold a JSON object")
-    return value
-
-
-def _read_rows(path: Path, check: Check) -> list[dict[str, Any]]:
-    return _check(path, check, _read_all(path, str.splitlines), "row") if _exists(path) else []
-
-
-def _read_all(path: Path, split: Callable[[str], list[str]]) -> list[Any]:
-    try:
-        return [json.loads(text) for text in split(path.read_text("utf-8"))]
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"cannot read {path}: {error}.") from error
-
-
-def _check(path: Path, check: Check, value: Any, where: str = "") -> Any:
-    """Return the value if the check finds nothing wrong."""
-    try:
-        check(value, where)
-    except SchemaError as error:
-        raise _damaged(path, error) from error
-    return value
-
-
-def _damaged(path: Path, why: object) -> RunError:
-    return RunError(f"{path} is damaged: {why}. Put back what training wrote there, or train again.")
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError as error:  # no permission, or a name that is too long
-        raise RunError(f"cannot open {path}: {error.strerror}.") from error
 
 
 def _runs_in(folder: Path) -> list[Path]:
