@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -298,3 +299,63 @@ def test_each_optimizer_and_scheduler_is_restored_bit_for_bit(
     assert again.total_epochs == 2
     if isinstance(again.optimizer, Counting):
         assert again.optimizer.steps == []
+
+
+def of_the_book(arch: Architecture, path: Path, core: str = "_core", **changes: object) -> Path:
+    """Write what StepByStep of the book writes, with the name that this or an older NumPy has."""
+    arch.train(2, progress=False)
+    content = {
+        "epoch": arch.total_epochs,
+        "model_state_dict": arch.model.state_dict(),
+        "optimizer_state_dict": arch.optimizer.state_dict(),
+        "loss": [np.mean(np.array([loss, loss])) for loss in arch.losses],
+        "val_loss": [np.float32(0.5), None],
+    }
+    for group in content["optimizer_state_dict"]["param_groups"]:
+        del group["fused"], group["differentiable"]  # older versions of torch did not have these
+    torch.save(content | changes, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data.replace(b"numpy._core", f"numpy.{core}".encode()))
+    return path
+
+
+@pytest.mark.parametrize("core", ["_core", "core"])
+def test_a_checkpoint_of_the_book_is_read_safely(make_arch: Make, tmp_path: Path, core: str) -> None:
+    whole, again = make_arch(), make_arch()
+    again.load_checkpoint(of_the_book(whole, tmp_path / "c.pth", core))
+    assert same_weights(again.model, whole.model)
+    assert again.total_epochs == 2
+    assert again.losses == whole.losses
+    assert again.val_losses == [0.5, None]
+    assert all(type(loss) is float for loss in again.losses)
+    assert [row["train_accuracy"] for row in again.history] == [None, None]
+    buffers = [arch.optimizer.state_dict()["state"] for arch in (whole, again)]
+    assert_equal(*buffers)
+    again.train(1, progress=False)
+    assert len(again.losses) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch": 3}, "history must have a row for each of 3 epochs"),
+        ({"loss": None}, "loss must be a list, not None"),
+        ({"loss": ["0.5", 0.5]}, r"history\[0\].train_loss must be a number, not '0.5'"),
+        ({"loss": [np.complex128(1), 0.5]}, "is truncated or damaged"),
+        ({"loss": [np.str_("a"), 0.5]}, "is truncated or damaged"),
+        ({"loss": np.array([0.5, 0.5])}, "holds code besides numbers"),
+        ({"optimizer_state_dict": {}}, "optimizer_state_dict.state is missing"),
+        ({"model_state_dict": {}}, "conv1.bias is missing"),
+    ],
+)
+def test_what_the_book_does_not_write_is_refused(
+    make_arch: Make, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    arch = make_arch()
+    with pytest.raises(CheckpointError, match=message):
+        arch.load_checkpoint(of_the_book(make_arch(), tmp_path / "c.pth", **changes))
+    assert same_weights(arch.model, make_arch().model)
+    assert arch.total_epochs == 0
