@@ -23,8 +23,8 @@ from lenetscope.observe import BATCH_SIZE
 from lenetscope.recipe import Recipe
 from lenetscope.runs.environment import environment
 from lenetscope.runs.folder import Run
-from lenetscope.table import percent
-from lenetscope.training import display, tensorboard
+from lenetscope.table import counted, percent
+from lenetscope.training import display, machine, tensorboard
 from lenetscope.training.callbacks import Callback, EarlyStopping
 from lenetscope.training.choices import LOSSES, OPTIMIZERS, begin_schedule
 
@@ -93,6 +93,7 @@ def resume_run(
     if arch.state.is_main:
         facts = {"after_epoch": done, "epochs": epochs}
         run.add_to_environment(environment(arch, data_dir) | facts)
+    arch.run = run
     _log(arch, "tensorboard", run.path)
     return arch
 
@@ -118,8 +119,9 @@ def start_run(
         made = Run.create(arch.recipe, arch.splits, environment(arch, data_dir), path).path
     made = arch.fabric.broadcast(made)
     assert made is not None
+    arch.run = Run(made)
     _log(arch, "tensorboard", made)
-    return Run(made)
+    return arch.run
 
 
 def callbacks(arch: "Architecture", progress: bool, given: Any) -> list[Callback]:
@@ -132,12 +134,26 @@ def callbacks(arch: "Architecture", progress: bool, given: Any) -> list[Callback
     if recipe and not arch.writer:
         _log(arch, recipe.name)
     if progress:
-        found.append(display.ProgressDisplay())
+        found.append(display.ProgressDisplay(title(arch)))
     if arch.writer:
         found.append(tensorboard.TensorBoardCallback(arch.writer))
     if recipe and recipe.patience:
         found.append(EarlyStopping(recipe.patience))
     return found + theirs
+
+
+def title(arch: "Architecture") -> str:
+    """Return what is trained, on what, how and where, a line each; "" where there is no recipe."""
+    if arch.recipe is None or arch.splits is None:
+        return ""
+    threads = machine.threads_for(arch.recipe.threads)
+    lines = [
+        arch.splits.describe(),
+        f"recipe {arch.recipe.name}: {arch.count_parameters():,} parameters, "
+        f"{counted(arch.recipe.epochs, 'epoch')} on {arch.device} in {arch.precision} with "
+        f"{counted(threads, 'thread')}",
+    ]
+    return "\n".join([*lines, f"run: {arch.run.path}"] if arch.run else lines)
 
 
 def load_data(arch: "Architecture", data_dir: Path | None = None) -> Splits:

@@ -121,8 +121,8 @@ def newest_run() -> Path:
 
 def note_unfinished(run: "Run") -> None:
     """Print that a run's weights are not its last, if so."""
-    done, planned = len(run.history()), run.recipe().epochs
-    if done < planned:
+    if not run.is_finished():
+        done, planned = run.weights_epoch(), run.planned_epochs()
         note(f"{run.path} is unfinished: these are its weights after epoch {done} of {planned}.")
 
 

@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from lenetscope.cli import app, fields
-from lenetscope.errors import UsageError
+from lenetscope.errors import INTERRUPTED, UsageError
 from lenetscope.recipe import Recipe
+from lenetscope.table import counted
 
 
 def train(
@@ -19,7 +22,8 @@ def train(
     run_dir: Path | None = None,
     resume: Path | None = None,
     data_dir: app.DataDir = None,
-    checkpoint_steps: int = 0,
+    download: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    checkpoint_steps: app.Whole = 0,
     overrides: fields.Overrides = None,
     as_json: app.Json = False,
 ) -> None:
@@ -30,7 +34,10 @@ def train(
     run_dir
         folder of the run, which must not exist (default: runs/<recipe>-<n>)
     resume
-        folder of a run to continue, bit for bit as if it had not been interrupted
+        folder of a run to continue (alone: the newest), bit for bit as if it had not been interrupted;
+        with it, --epochs, --threads and --device may change
+    download
+        add the data set's files to the folder of --data-dir if they are missing
     checkpoint_steps
         save each time so many steps are done, too; 0: after each epoch only
     """
@@ -39,61 +46,49 @@ def train(
         raise UsageError(f"--checkpoint-steps must be at least 0, not {checkpoint_steps}.")
     if resume is None:
         wanted = Recipe.load(recipe, **given)
-    elif given or recipe != "reference" or run_dir is not None:
+    elif recipe != "reference" or run_dir is not None or download:
         raise UsageError(
-            "a run continues with its own recipe and folder: with --resume give no --recipe, "
-            "--run-dir or field of a recipe."
+            "a run continues with its own recipe, folder and data: with --resume give no --recipe, "
+            "--run-dir or --download."
         )
     with save_on_interrupt() as interrupted:
         from lenetscope.architecture import Architecture
         from lenetscope.runs.writer import RunWriter
+        from lenetscope.training.callbacks import is_finished
 
         if resume is None:
             app.prepare_process(wanted.threads)
-            arch = Architecture.from_recipe(wanted, data_dir=data_dir)
+            arch = Architecture.from_recipe(wanted, data_dir=data_dir, download=download)
             run = arch.start_run(run_dir, data_dir=data_dir)
         else:
             run = app.open_run(resume)
-            wanted = run.recipe()
-            arch = Architecture.resume_run(run, data_dir=data_dir)
-        is_main, splits = arch.state.is_main, arch.splits
-        if is_main and splits:
-            app.note(
-                f"recipe {wanted.name}: {arch.count_parameters():,} parameters, "
-                f"{len(splits.train.labels):,} training and {len(splits.valid.labels):,} validation "
-                f"images, {_epochs(wanted.epochs)} on {arch.device} in {arch.precision}\n"
-                f"run: {run.path}"
-            )
-        arch.train(
-            wanted.epochs - arch.total_epochs,
-            callbacks=[RunWriter(run)],
-            checkpoint_steps=checkpoint_steps,
-            stop=interrupted,
-        )
-        if arch.total_epochs < wanted.epochs:
+            arch = Architecture.resume_run(run, data_dir=data_dir, **given)
+        arch.train(callbacks=[RunWriter(run)], checkpoint_steps=checkpoint_steps, stop=interrupted)
+        assert arch.recipe is not None
+        is_main, epochs = arch.state.is_main, arch.recipe.epochs
+        if not is_finished(arch.history, epochs, arch.recipe.patience):
             if is_main:
                 app.note(f"Interrupted; saved. Continue with: lenetscope train --resume {run.path}")
-            sys.exit(app.INTERRUPTED)
+            sys.exit(INTERRUPTED)
         scores = arch.evaluate()
         if not is_main:
             return
         run.save_scores(scores)
         seconds = sum(row["train_seconds"] for row in arch.history)
+        early = f" of {epochs}; early stopping" if arch.total_epochs < epochs else ""
+        best = f", with the weights of epoch {run.weights_epoch()}"
         facts = {"run": str(run.path), "epochs": arch.total_epochs, "history": arch.history}
         app.show(
             as_json,
             facts | scores.as_dict(),
             f"run       {run.path}\n"
-            f"accuracy  {app.accuracy_of(scores)}\n"
-            f"training  {seconds:.{0 if seconds >= 10 else 1}f} s for {_epochs(arch.total_epochs)}\n"
-            f"next      lenetscope report {run.path}     write a report, one HTML page\n"
-            f"          lenetscope inspect {run.path}    draw its filters and feature maps\n"
-            f"          lenetscope evaluate {run.path}   print its confusion matrix",
+            f"accuracy  {app.accuracy_of(scores)}{best if arch.recipe.keep == 'best' else ''}\n"
+            f"training  {seconds:.{0 if seconds >= 10 else 1}f} s for "
+            f"{counted(arch.total_epochs, 'epoch')}{early}\n"
+            f"next      lenetscope report {run.path} --open     everything about it, on one page\n"
+            f"          lenetscope inspect {run.path}           its filters and feature maps\n"
+            f"          lenetscope evaluate {run.path}          its confusion matrix",
         )
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
 @contextmanager

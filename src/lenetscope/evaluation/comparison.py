@@ -19,7 +19,7 @@ from lenetscope.errors import DataError, UsageError
 from lenetscope.evaluation.outputs import Array, Values, require_probabilities
 from lenetscope.evaluation.scores import Z_95, wilson_interval
 from lenetscope.plots import style, tiles
-from lenetscope.table import Table, column, percent, text_table
+from lenetscope.table import Table, column, counted, percent, text_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -173,7 +173,7 @@ class Comparison:
             return "They give the same answer to every image."
         rows = [[str(row.index), self.classes[row.true], *self.answers(row)] for row in found[:LISTED]]
         few = f". The {LISTED} on which they differ most" if len(found) > LISTED else ""
-        text = f"They give different answers to {_count(len(found), 'image')}{few}:\n\n"
+        text = f"They give different answers to {counted(len(found), 'image')}{few}:\n\n"
         return text + text_table(["image", "true", *names], rows, [True, *[False] * (1 + len(names))])
 
     def as_dict(self) -> dict[str, Any]:
@@ -262,10 +262,10 @@ def plot_comparison(comparison: Comparison, pixels: Array, **figure_options: Any
     """
     shown, total = comparison.disagreements[:DRAWN], len(comparison.disagreements)
     lettered = list(zip(ascii_uppercase, comparison.networks, strict=False))
-    title = f"{len(shown)} of the {_count(total, 'image')} with different answers; wrong ones are red"
+    title = f"{len(shown)} of the {counted(total, 'image')} with different answers; wrong ones are red"
     head = [
         title,
-        *(f"{letter}: {row.name}, {_count(row.errors, 'error')}" for letter, row in lettered),
+        *(f"{letter}: {row.name}, {counted(row.errors, 'error')}" for letter, row in lettered),
     ]
     tile, below = SIDE + 2.5 * LINE, LINE * len(lettered)  # the number of the image, the answers
     width = COLUMNS * (SIDE + GAP) + GAP
@@ -300,7 +300,7 @@ def _words(pair: Pair, n: int, errors: Mapping[str, int], pairs: int) -> str:
     holm = f" (p = {pair.p_holm:.2g} with Holm's correction for {pairs} pairs)" if pairs > 1 else ""
     luck = "may be luck" if pair.p_holm >= LEVEL else "is unlikely to be luck"
     return (
-        f"{better} makes {_count(fewer, 'fewer error')} than {worse} {on}. A difference at least this "
+        f"{better} makes {counted(fewer, 'fewer error')} than {worse} {on}. A difference at least this "
         f"large would occur by chance in {_frequency(pair.p)} comparisons of equally good "
         f"networks{holm}: it {luck}."
     )
@@ -315,7 +315,3 @@ def _frequency(p: float) -> str:
     if p < 0.01:
         return "fewer than 1 of 1,000" if p < 0.001 else f"{1000 * p:.0f} of 1,000"
     return "nearly all" if p >= 0.995 else f"{100 * p:.0f} of 100"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"

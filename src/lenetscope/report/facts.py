@@ -6,7 +6,7 @@ from typing import Any
 
 from lenetscope.inspection import Inspection
 from lenetscope.recipe import Recipe
-from lenetscope.table import interval, percent
+from lenetscope.table import counted, interval, percent
 
 Row = tuple[str, str]
 
@@ -20,7 +20,7 @@ def headlines(inspection: Inspection) -> list[tuple[str, str, str]]:
         duration = f"{seconds:.{0 if seconds >= 10 else 1}f} s"
     else:
         duration = f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-    epochs = _count(len(history), "epoch")
+    epochs = counted(len(history), "epoch")
     if len(history) < planned:
         epochs += f" of {planned} planned"
     model = inspection.run.recipe().model
@@ -71,7 +71,7 @@ def environment(inspection: Inspection) -> list[Row]:
     rows = [(name.replace("python", "Python"), known.get(name, "unknown")) for name in names]
     rows += sorted(known.get("packages", {}).items())
     if resumed := known.get("resumed"):
-        rows.append(("resumed", _count(len(resumed), "time")))
+        rows.append(("resumed", counted(len(resumed), "time")))
     return [(name, str(value)) for name, value in rows]
 
 
@@ -94,7 +94,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

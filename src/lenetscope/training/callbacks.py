@@ -75,6 +75,12 @@ def epochs_waited(
     return len(history) - max(len(before), best_epoch(history, monitor, min_delta))
 
 
+def is_finished(history: list[dict[str, Any]], planned: int, patience: int) -> bool:
+    """Tell whether the planned epochs are done, or early stopping (0: never) has ended the training."""
+    waited = epochs_waited(history, planned) if patience else 0
+    return len(history) >= planned or 0 < patience <= waited
+
+
 class EarlyStopping(Callback):
     """End training when a column of the history has not improved for some epochs.
 

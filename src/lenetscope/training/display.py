@@ -15,9 +15,14 @@ STEPS = 10
 
 
 class ProgressDisplay(Callback):
-    """Show epochs, losses, accuracies and the time left."""
+    """Show what is trained, epochs, losses, accuracies and the time left.
 
-    def __init__(self) -> None:
+    Args:
+        title: lines that come first.
+    """
+
+    def __init__(self, title: str = "") -> None:
+        self.title = title
         # soft_wrap keeps an epoch on one line, also where the terminal's width is not known
         self.console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
         self.progress: Progress | None = None
@@ -25,6 +30,8 @@ class ProgressDisplay(Callback):
     def on_train_begin(self, state: TrainState, epochs: int, steps: int) -> None:
         """Draw the bar, if there is a terminal to draw on."""
         self.first, self.epochs, self.steps = state.epoch + 1, epochs, steps
+        if state.is_main and self.title:
+            self.console.print(self.title, markup=False)
         if state.is_main and 0 < state.epoch == epochs:
             self.console.print(f"nothing to train: the {epochs} epochs are done; ask for more to go on")
         if state.is_main and self.console.is_terminal and not self.console.is_dumb_terminal:
