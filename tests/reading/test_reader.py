@@ -1,12 +1,15 @@
 """The installed reader: its predictions and stated results, and that it changes nothing."""
 
+import itertools
 import json
+import math
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load
 from safetensors.torch import save as bytes_of
 
 from lenetscope.data.sources.mnist import read_mnist
@@ -148,3 +151,10 @@ def test_damaged_and_foreign_files_are_refused() -> None:
         Reader.load(other({"a": torch.zeros(1)}, format=7), "x")
     with pytest.raises(DataError, match="weights of another network than 'reader'"):
         Reader.load(other({"a": torch.zeros(1)}), "x")
+    fields = ("format", "model", "mean", "std", "temperature", "threshold", "none_share", "facts")
+    for field, value in itertools.product(fields, (None, "1", [], -5, math.nan, 2**70, ["1"])):
+        with pytest.raises(DataError, match=r"x is (damaged, or not|of format)"):
+            Reader.load(other({"a": torch.zeros(1)}, **{field: value}), "x")
+    spoiled = {name: torch.full_like(value, math.nan) for name, value in load(whole).items()}
+    with pytest.raises(DataError, match="x is damaged: it holds infinity or NaN"):
+        Reader.load(other(spoiled), "x")

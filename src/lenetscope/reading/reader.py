@@ -28,9 +28,23 @@ from lenetscope.errors import DataError
 from lenetscope.files import write_bytes
 from lenetscope.models import MODELS
 from lenetscope.restore import eval_mode
+from lenetscope.schema import anything, equal, list_of, mapping_of, number, record
 
 FORMAT = 1
 """Version of the file of weights."""
+
+ABOUT = record(
+    {
+        "model": equal("reader"),
+        "mean": list_of(number(), 1),
+        "std": list_of(number(1e-6), 1),
+        "temperature": number(1e-6),
+        "threshold": number(0, 1),
+        "none_share": number(1e-6, 1 - 1e-6),
+        "facts": mapping_of(anything),
+    }
+)
+"""What the metadata of the file hold."""
 
 USUAL_NONE = 0.02
 """Prior probability that a picture given to `read` does not show a digit."""
@@ -143,19 +157,21 @@ class Reader:
         try:
             length = int.from_bytes(data[:8], "little")
             about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["reader"])
+            version = about["format"]
+            about = about if version != FORMAT else ABOUT(about, "reader")
             weights = tensors_of(data)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{source} is damaged, or not the weights of a reader: {error}.") from error
-        if about.get("format") != FORMAT:
-            raise DataError(
-                f"{source} is of format {about.get('format')}; this version reads format {FORMAT}."
-            )
+        if version != FORMAT:
+            raise DataError(f"{source} is of format {version}; this version reads format {FORMAT}.")
         with torch.random.fork_rng(devices=[]):
             model = MODELS.get(about["model"])(image_shape=(1, 28, 28), classes=11, dropout=0.0)
         expected = {name: v for name, v in model.state_dict().items() if v.is_floating_point()}
         shapes = {name: tuple(value.shape) for name, value in expected.items()}
         if shapes != {name: tuple(value.shape) for name, value in weights.items()}:
             raise DataError(f"{source} holds weights of another network than '{about['model']}'.")
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise DataError(f"{source} is damaged: it holds infinity or NaN.")
         model.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
         model.to(memory_format=torch.channels_last)
         return cls(
