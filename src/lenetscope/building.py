@@ -149,9 +149,8 @@ def title(arch: "Architecture") -> str:
     threads = machine.threads_for(arch.recipe.threads)
     lines = [
         arch.splits.describe(),
-        f"recipe {arch.recipe.name}: {arch.count_parameters():,} parameters, "
-        f"{counted(arch.recipe.epochs, 'epoch')} on {arch.device} in {arch.precision} with "
-        f"{counted(threads, 'thread')}",
+        f"recipe {arch.recipe.name}: {arch.count_parameters():,} parameters, on {arch.device} in "
+        f"{arch.precision} with {counted(threads, 'thread')}",
     ]
     return "\n".join([*lines, f"run: {arch.run.path}"] if arch.run else lines)
 

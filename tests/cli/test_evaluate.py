@@ -35,6 +35,7 @@ def test_an_unfinished_run_is_evaluated_with_a_note(cli: Cli, run: Path, tmp_pat
     shutil.copytree(run, copy)
     rows = (copy / "history.jsonl").read_text().splitlines(keepends=True)
     (copy / "history.jsonl").write_text("".join(rows[:2]))
+    shutil.copy(copy / "snapshots" / "epoch-002.safetensors", copy / "weights.safetensors")
     status, out, err = cli("evaluate", copy)
     assert status == 0
     assert "images    23" in out

@@ -134,9 +134,8 @@ def prepare_process(threads: int) -> None:
 
     from lenetscope.training import machine
 
-    logging.getLogger("matplotlib").setLevel(
-        logging.ERROR
-    )  # it tells where it could not keep its cache
+    # it tells where it could not keep its cache
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     machine.keep_freed_memory()
     torch.set_num_threads(machine.threads_for(threads))
 
@@ -179,5 +178,6 @@ def note(text: str) -> None:
 
 
 def complain(error: Exception | str) -> None:
-    """Print in one line what is wrong."""
-    note(f"lenetscope: {' '.join(str(error).split())}")
+    """Print in one line what is wrong; names of files may hold anything, also codes for a terminal."""
+    line = " ".join(str(error).split())
+    note("lenetscope: " + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line))
