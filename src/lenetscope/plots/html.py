@@ -37,7 +37,7 @@ THEME = {
 """Colours of the style, and the CSS variables that take their place; unset, the colour remains."""
 
 LETTERS = 9
-"""CSS pixels of the smallest letters in a figure; where the page is too narrow for these, it scrolls."""
+"""CSS pixels of the smallest letters in a figure; it scrolls where the page is too narrow for these."""
 
 NARROW = 530
 """CSS pixels of half a wide screen: a figure that is still readable so small stands beside its text."""

@@ -133,8 +133,7 @@ export class Explainer {
   #nameOf(number, index) {
     const { name, shape } = this.#outputs(number);
     if (shape.length === 1) return `value ${index + 1} of ${name}`;
-    const place = placeName(shape, index, number < 0 && shape[0] === 1 ? 2 : 3);
-    return `${place[0].toLowerCase()}${place.slice(1)} of ${name}`;
+    return `${placeName(shape, index, 3).toLowerCase()} of ${name}`;
   }
 
   #choose(channel) {

@@ -15,6 +15,7 @@ const data = JSON.parse(find("data").textContent);
 const scales = decodeScales(data.colours);
 const images = new TestImages(data.images, data.imageShape, data.classes, decodeBytes(data.images.pixels));
 const network = data.network ? new Network(data.network) : null;
+const familiar = data.network ? new Familiar(data.network.familiar) : null;
 
 startTheme(find("theme"));
 
@@ -23,7 +24,7 @@ if (network) {
   for (const id of ["panel", "start-from", "layer-outputs"]) find(id).hidden = false;
   const maps = new LayerMaps(find("layers"), network, scales, (number, map) => explainer.open(number, map));
   const explainer = new Explainer(find, network, maps.rows, scales);
-  const panel = new DrawingPanel(find, network, new Familiar(data.network.familiar), (run) => {
+  const panel = new DrawingPanel(find, network, familiar, (run) => {
     maps.show(run);
     explainer.show(run);
   });
@@ -64,4 +65,4 @@ addEventListener("beforeprint", () => {
 });
 
 /** For the browser's console: `lenetscope.network.predict(pixels)`. */
-window.lenetscope = { network };
+window.lenetscope = { network, familiar };

@@ -50,21 +50,22 @@ function extent(layer, taps) {
 function convolution({ layer, input, found, digits, network, colours, chosen, choose, inputMap }) {
   const { channels, bias, value } = found;
   const [maps, isImage] = [channels.length, input.name === "the image"];
+  const word = isImage ? "channel" : "map";
   const shown = addends([...channels.map((part) => part.sum), bias], value, digits);
   const place = Math.max(0, channels.findIndex((part) => part.channel === chosen));
   const { channel, taps } = channels[place];
   const products = taps.map((tap) => tap.product);
   const [inputs, weights] = [taps.map((tap) => tap.input), taps.map((tap) => tap.weight)];
   const together = shown.slice(0, -1).reduce((sum, text) => sum + shownNumber(text), 0);
-  const covered = maps > 1 ? `each of ${maps} maps of ${input.name}` : input.name;
-  const this_ = maps > 1 || !isImage ? `Map ${channel + 1} of ${input.name}` : "The image";
+  const covered = maps > 1 ? `each of ${maps} ${word}s of ${input.name}` : input.name;
+  const one = maps > 1 || !isImage ? `${word} ${channel + 1} of ${input.name}` : input.name;
   const columns = layer.kernel[1];
   const nodes = [
     say(
       `The filter covers ${layer.kernel.join("×")} values of ${covered}. ` +
         "Each is multiplied by a weight; the products and the bias are added.",
     ),
-    say(`${this_}: its ${taps.length} products add up to `, element("b", "part", shown[place]), "."),
+    say(`The ${taps.length} products of ${one} add up to `, element("b", "part", shown[place]), "."),
     element(
       "div",
       "grids",
@@ -78,11 +79,11 @@ function convolution({ layer, input, found, digits, network, colours, chosen, ch
   ];
   if (taps.some((tap) => !tap.inside)) nodes.push(say(beyond(isImage, network, channel)));
   if (maps > 1) {
-    nodes.push(say("Sum of the products of each map, the largest first. Choose one:"), chips(channels, shown, place, choose));
+    nodes.push(say(`Sums of the products of all ${word}s, the largest first. Choose one:`), chips(word, channels, shown, place, choose));
   }
   nodes.push(
     account([
-      [maps > 1 ? `products of ${maps} maps` : `${taps.length} products`, "", decimal(together, digits)],
+      [maps > 1 ? `products of ${maps} ${word}s` : `${taps.length} products`, "", decimal(together, digits)],
       ["bias", layer.bias === null ? "none" : "", shown.at(-1)],
       ["sum", "", decimal(value, digits)],
     ]),
@@ -100,9 +101,9 @@ function beyond(isImage, { mean, std }, channel) {
 }
 
 /** One button per input map, with the sum of its products. */
-function chips(channels, shown, place, choose) {
+function chips(word, channels, shown, place, choose) {
   const buttons = channels.map((part, i) => {
-    const made = button("chip", () => choose(part.channel), `map ${part.channel + 1}: `, element("b", "", shown[i]));
+    const made = button("chip", () => choose(part.channel), `${word} ${part.channel + 1}: `, element("b", "", shown[i]));
     made.setAttribute("aria-pressed", i === place);
     return made;
   });
@@ -113,7 +114,7 @@ function chips(channels, shown, place, choose) {
   buttons.forEach((made, i) => (made.tabIndex = i === place ? 0 : -1));
   const list = element("div", "chips", ...buttons);
   list.setAttribute("role", "group");
-  list.setAttribute("aria-label", "Sum of the products of each input map");
+  list.setAttribute("aria-label", `The ${word}s, by the sum of their products`);
   return list;
 }
 
