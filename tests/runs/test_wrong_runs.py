@@ -251,6 +251,11 @@ def test_what_the_system_refuses_is_one_line(run: Run, monkeypatch: pytest.Monke
         patch.setattr(Path, "read_bytes", refuse)
         with pytest.raises(CheckpointError, match="cannot read .*checkpoint.pt: Permission denied"):
             Architecture.resume_run(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        for read_weights in (run.load_model, run.weights_epoch):
+            with pytest.raises(RunError, match="cannot read .*weights.safetensors: Permission denied"):
+                read_weights()
     leftover = run.snapshots / ".epoch-001.safetensors.0123.tmp"
     leftover.write_text("half")
     arch = Architecture.resume_run(run, epochs=4)

@@ -205,6 +205,7 @@ class Run:
         Raises:
             RunError: if there are none, or the file is damaged.
         """
+        records.require_readable(self.weights_file)
         try:
             with safe_open(self.weights_file, "pt") as file:
                 return int(file.metadata()["epoch"])
@@ -250,6 +251,7 @@ class Run:
                 f"{self.path} has no weights yet, because its first epoch was not finished. Finish it: "
                 f"lenetscope train --resume {self.path}"
             )
+        records.require_readable(file)
         try:
             weights = load_file(file)
         except (SafetensorError, OSError) as error:

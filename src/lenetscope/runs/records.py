@@ -99,6 +99,18 @@ def damaged(path: Path, why: object) -> RunError:
     return RunError(f"{path} is damaged: {why}. Put back what training wrote there, or train again.")
 
 
+def require_readable(path: Path) -> None:
+    """Open a file, because what else reads it may not tell why it cannot.
+
+    Raises:
+        RunError: if the system refuses it.
+    """
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}.") from error
+
+
 def exists(path: Path) -> bool:
     """Tell whether there is such a file or folder.
 
