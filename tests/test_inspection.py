@@ -223,13 +223,14 @@ def test_a_sample_is_spread_evenly_over_the_test_images(inspection: Inspection) 
     assert len(set(inspection.sample(20).tolist())) == 20
 
 
-def test_mistakes_without_neighbours_take_no_pass_over_the_training_images(
+def test_a_quick_inspection_takes_no_pass_over_the_training_images(
     inspection: Inspection,
 ) -> None:
     fresh = Inspection.open(inspection.run)
-    fresh.neighbours = False
+    fresh.quick = True
     assert [row.index for row in fresh.mistakes] == [row.index for row in inspection.mistakes]
     assert all(row.nearest is None for row in fresh.mistakes)
+    assert len(fresh.sample(20)) == 10
     assert "train_features" not in vars(fresh)
 
 

@@ -53,14 +53,14 @@ class Inspection(ShowsFacts):
     Attributes:
         run, arch: as given.
         progress: what shows the progress of long computations; may be assigned.
-        neighbours: whether mistakes come with the nearest training images, whose features take longer
-            than all else; may be assigned before they are asked for.
+        quick: whether samples are half as large, and mistakes come without the nearest training
+            images, whose features take longer than all else; may be assigned before anything is asked.
     """
 
     def __init__(self, run: Run, arch: Architecture, data_dir: Path | None = None) -> None:
         self.run, self.arch, self._data_dir = run, arch, data_dir
         self.progress: Progress = no_progress
-        self.neighbours = True
+        self.quick = False
 
     @classmethod
     def open(
@@ -249,7 +249,7 @@ class Inspection(ShowsFacts):
 
         The first images may be of one class, or easier than the others, as MNIST's are.
         """
-        total = len(self.labels)
+        total, count = len(self.labels), count // 2 if self.quick else count
         return torch.linspace(0, total - 1, min(count, total), dtype=torch.float64).round().long()
 
     @cached_property
@@ -306,8 +306,8 @@ class Inspection(ShowsFacts):
 
     @cached_property
     def mistakes(self) -> Table[Mistake]:
-        """Every mistake on the test images, the worst first; see also ``neighbours``."""
-        if not self.neighbours:
+        """Every mistake on the test images, the worst first; see also ``quick``."""
+        if self.quick:
             return find_mistakes(self.probabilities, self.labels)
         train_labels = self.splits.train.labels
         return find_mistakes(

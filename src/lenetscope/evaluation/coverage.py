@@ -1,4 +1,4 @@
-"""Selective classification: how accurate a network is that may reject the images it is least sure of.
+"""Selective classification: how accurate a network is if it rejects images of low confidence.
 
 R. El-Yaniv and Y. Wiener, "On the foundations of noise-free selective classification", JMLR 11, 2010;
 Y. Geifman and R. El-Yaniv, "Selective classification for deep neural networks", NIPS 2017,

@@ -276,7 +276,7 @@ and the axes are not.</p>
 
 Question(
     "embedding",
-    summary="Which images lie near each other by the outputs of a layer (PCA and t-SNE).",
+    summary="Which images are similar according to the outputs of a layer (PCA and t-SNE).",
     figures=_figures,
     part=_part,
     heading="Embedding: which images are similar to the network",

@@ -197,7 +197,7 @@ def _part(inspection: "Inspection") -> Part:
 
 Question(
     "filters",
-    summary="Which weights each convolution has.",
+    summary="The weights of each convolution, drawn as tiles.",
     figures=_figures,
     part=_part,
     heading="Filters",

@@ -152,7 +152,7 @@ def plot_forgetting(found: Forgetting, **figure_options: Any) -> "Figure":
         ax.set_ylim(bottom=-0.15)
         style.few_and_many(ax.yaxis)
         ax.yaxis.set_major_formatter(lambda value, _position: f"{value:,.0f}")
-        ax.set(xlabel="epoch", ylabel="images")
+        ax.set(xlabel="epoch", ylabel="images (logarithmic from 1 on)")
         style.whole_numbers(ax.xaxis)
         style.grid(ax)
         figure.legend(loc="outside upper center", ncols=2)

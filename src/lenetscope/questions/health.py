@@ -1,4 +1,4 @@
-"""Whether every part of a network is at work: dead units, gradients, and the size of the steps.
+"""Whether every layer of a network works: dead units, gradients, and the size of the steps.
 
 After X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
 networks", AISTATS 2010 (gradients per layer), L. Lu et al., "Dying ReLU and initialization", 2019,
@@ -396,7 +396,7 @@ def _part(inspection: "Inspection") -> Part:
 
 Question(
     "health",
-    summary="Whether every layer stayed healthy: dead units, gradients, size of the steps.",
+    summary="Whether layers stayed healthy during training: dead units, gradients, size of the steps.",
     figures=_figures,
     part=_part,
     chapter="training",

@@ -52,7 +52,7 @@ def write_report(
     Args:
         inspection: of a run with weights.
         path: of the HTML file; its folder is created if need be.
-        quick: leave out what takes longest: slow questions, and the training images near mistakes.
+        quick: leave out what takes longest, see `Costs` and `Inspection`.
         show: is told how much is done.
 
     Returns:
@@ -75,7 +75,7 @@ def write_report(
 
 def render(inspection: Inspection, *, quick: bool = False, show: Show = show_nothing) -> str:
     """Return the page as text; see `write_report`."""
-    inspection.neighbours = not quick
+    inspection.quick = quick
     drawing = _attempt(_drawing, inspection)
     questions = [QUESTIONS.get(name) for name in QUESTIONS.names()]
     parts = {q: q.part for q in sorted(questions, key=lambda q: q.place) if q.part}
