@@ -183,7 +183,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise RecipeError(f"there is no recipe file {path}. Shipped: {listed(names())}.") from None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}.") from error
-    except ValueError as error:  # of TOML, or of UTF-8
+    except (ValueError, RecursionError) as error:  # of TOML, or of UTF-8
         raise RecipeError(f"{path} is not valid TOML: {error}.") from error
 
 

@@ -227,6 +227,9 @@ def test_a_recipe_of_other_channels_is_named(run: Run) -> None:
     run.recipe().replace(mean=[0.5] * 3, std=[0.5] * 3).save(run.recipe_file)
     with pytest.raises(RunError, match=r"recipe.toml is damaged: 'mean' and 'std' must have 1 number"):
         Inspection.open(run)
+    run.recipe_file.write_text("epochs = " + "[" * 100_000)
+    with pytest.raises(RecipeError, match="is not valid TOML"):
+        Inspection.open(run)
     run.recipe_file.write_text("epochs = 'many'")
     with pytest.raises(RecipeError, match="'epochs' must be a whole number, not 'many'"):
         Inspection.open(run)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from conftest import SmallCNN, same_weights
 from lenetscope import Architecture, rng
-from lenetscope.errors import CheckpointError
+from lenetscope.errors import CheckpointError, DataError, UsageError
 from lenetscope.training.checkpoint import dumps, load_into
 from lenetscope.training.state import FORMAT
 
@@ -361,3 +361,26 @@ def test_streams_that_would_be_read_outside_of_their_memory_are_refused(
     for place, value in ((("numpy", 2), 625), (("python", 1, 624), 625)):
         content = replaced(saved[sgd], ("rng", 0, *place), value)
         assert "rng[0]" in refusal(make(), content, tmp_path / "c.pt")
+
+
+def test_more_steps_than_an_epoch_has_are_refused_before_training(
+    saved: dict[Any, Content], tmp_path: Path
+) -> None:
+    torch.save(saved[sgd] | {"step": STEPS + 1}, tmp_path / "c.pt")
+    arch = make()
+    arch.load_checkpoint(tmp_path / "c.pt")
+    before = everything(arch)
+    with pytest.raises(UsageError, match="6 steps of this epoch are done, and the loader has 5"):
+        arch.train(1, progress=False)
+    assert everything(arch) == before
+
+
+def test_a_tally_of_other_classes_is_refused_with_the_first_batch(
+    saved: dict[Any, Content], tmp_path: Path
+) -> None:
+    counts = torch.ones(4, 4, dtype=torch.int64)
+    torch.save(replaced(saved[sgd], ("tally", "confusion"), counts), tmp_path / "c.pt")
+    arch = make()
+    arch.load_checkpoint(tmp_path / "c.pt")
+    with pytest.raises(DataError, match="returns 3 classes for this batch, and returned 4"):
+        arch.train(2, progress=False)
