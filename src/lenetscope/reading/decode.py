@@ -1,8 +1,10 @@
-"""Opens pictures of any format and mode safely, and resizes them for a network.
+"""Decodes pictures of any mode, and resizes them for a network.
 
 The size is read from the header, so that a picture that is too large is refused before it is decoded.
+Others above `WORKING` are reduced before any step that computes with copies.
 """
 
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -11,22 +13,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
 from lenetscope.errors import ImageError
 from lenetscope.reading.files import opened, refuse_foreign
 
+Array = npt.NDArray[Any]
+
 MAX_PIXELS = 50_000_000
 """The largest picture that is decoded, in pixels."""
+MAX_SIDE = 30_000
+"""The longest side of a picture that is decoded, in pixels."""
+WORKING = 12_000_000
+"""Pixels up to which a picture keeps its size; a larger one is reduced by a whole number."""
+COPYING = {"WEBP": 25_000_000, "AVIF": 25_000_000}
+"""The largest picture of formats whose decoders hold several copies of it, in pixels."""
 
+SIXTEEN_BITS = 1000
+"""The highest pixel above which all are numbers of 16 bits; filters exceed 255 a little."""
+BAND = 1_000_000
+"""Numbers that are converted at a time, so that copies in floats stay small."""
 JPEG_SIDE = 1400
 """Pixels: JPEGs are decoded at 1/2, 1/4 or 1/8 of their size if both sides stay at least this long."""
 
 
 def decode(path: Path, channels: int = 1) -> Tensor:
-    """Read a picture file, rotated as its EXIF says, transparent pixels on white.
+    """Read a picture file, rotated as its EXIF says, transparent pixels on white, at most `WORKING`.
 
     Args:
         path: of the file.
@@ -39,19 +55,20 @@ def decode(path: Path, channels: int = 1) -> Tensor:
         ImageError: if the file is missing, not a picture, damaged or too large.
     """
     with _as_image_error(str(path)), opened(path, str(path)) as picture:
-        _refuse_huge(picture, str(path))
-        return _pixels(ImageOps.exif_transpose(picture), channels)
+        _refuse_huge(picture.size, str(path), picture.format)
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _pixels(_working(picture), channels)
 
 
 def open_picture(source: Any, name: str | None = None) -> tuple[Image.Image, float]:
     """Read a picture in grey or RGB, rotated as its EXIF says, transparent pixels on black or white.
 
     Opaque strokes that are light were drawn for a dark screen, and are put on black. Large JPEGs are
-    decoded at reduced size, which takes a fraction of the time.
+    decoded at reduced size, which takes a fraction of the time; others are reduced to `WORKING`.
 
     Args:
         source: a path, the bytes of a file, an open binary file, a `PIL.Image.Image`, or pixels as an
-            array or tensor (H, W), (H, W, C) or (C, H, W), integers up to 255 or floats up to 1.
+            array or tensor (H, W), (H, W, C) or (C, H, W), numbers up to 255, 65535 or 1.
         name: of the picture in messages, if it is not a path.
 
     Returns:
@@ -62,22 +79,21 @@ def open_picture(source: Any, name: str | None = None) -> tuple[Image.Image, flo
     """
     name = name or (str(source) if isinstance(source, (str, os.PathLike)) else "the picture")
     with _as_image_error(name):
+        if isinstance(source, (Tensor, np.ndarray)):
+            source = _from_array(source, name)
         if isinstance(source, Image.Image):
             refuse_foreign(source, name)
-            _refuse_huge(source, name)
-            return _plain(ImageOps.exif_transpose(source)), 1.0
-        if isinstance(source, (Tensor, np.ndarray)):
-            picture = _from_array(np.asarray(source), name)
-            _refuse_huge(picture, name)
-            return picture, 1.0
+            _refuse_huge(source.size, name)
+            plain = _plain(_working(ImageOps.exif_transpose(source)))
+            return plain, max(plain.size) / max(source.size)
         with opened(source, name) as picture:
-            _refuse_huge(picture, name)
-            size = picture.size
-            if picture.format == "JPEG":
+            _refuse_huge(picture.size, name, picture.format)
+            longest = max(picture.size)
+            if isinstance(picture, JpegImageFile):
                 picture.draft(None, (JPEG_SIDE, JPEG_SIDE))
-            scale = picture.size[0] / size[0]
             ImageOps.exif_transpose(picture, in_place=True)
-            return _plain(picture), scale
+            plain = _plain(_working(picture))
+            return plain, max(plain.size) / longest
 
 
 def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -113,15 +129,31 @@ def _as_image_error(name: str) -> Iterator[None]:
         raise ImageError(f"{name} cannot be decoded: {error or type(error).__name__}.") from error
 
 
-def _refuse_huge(picture: Image.Image, name: str) -> None:
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
+def _refuse_huge(size: tuple[int, int], name: str, format: str | None = None) -> None:
+    (width, height), most = size, COPYING.get(format or "", MAX_PIXELS)
+    if width * height > most:
         raise ImageError(
             f"{name} has {width}x{height} = {width * height / 1e6:.0f} megapixels; the "
-            f"limit is {MAX_PIXELS / 1e6:.0f}. Reduce it."
+            f"limit{f' of {format}' * (most < MAX_PIXELS)} is {most / 1e6:.0f}. Reduce it."
         )
+    if max(size) > MAX_SIDE:
+        raise ImageError(f"{name} has {width}x{height} pixels; a side may have {MAX_SIDE}. Reduce it.")
     if width * height == 0:
         raise ImageError(f"{name} has no pixels.")
+
+
+def _working(picture: Image.Image) -> Image.Image:
+    """Return a picture of more than `WORKING` pixels reduced, any other unchanged."""
+    factor = math.ceil(math.sqrt(picture.width * picture.height / WORKING))
+    if factor == 1:
+        return picture
+    if picture.mode.startswith("I"):
+        picture = picture.convert("I")
+    elif picture.mode == "1":
+        picture = picture.convert("L")
+    elif picture.mode in ("P", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    return picture.reduce(factor)
 
 
 def _pixels(picture: Image.Image, channels: int) -> Tensor:
@@ -152,15 +184,14 @@ def _plain(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Convert 16-bit greys, of mode I;16, I or F, to eight bits, keeping their full range."""
+    """Convert greys of mode I;16, I or F to eight bits."""
     if not (picture.mode.startswith("I") or picture.mode == "F"):
         return picture
-    values = np.asarray(picture, dtype=np.float64)
-    scale = 257.0 if values.max(initial=0) > 255 else 1.0
-    return Image.fromarray(np.clip(np.rint(values / scale), 0, 255).astype(np.uint8))
+    return Image.fromarray(_as_bytes(np.asarray(picture)))
 
 
-def _from_array(values: "np.ndarray[Any, Any]", name: str) -> Image.Image:
+def _from_array(source: Tensor | Array, name: str) -> Image.Image:
+    values = np.asarray(source.detach().cpu() if isinstance(source, Tensor) else source)
     if values.ndim == 3 and values.shape[0] in (1, 3, 4) and values.shape[2] not in (1, 3, 4):
         values = values.transpose(1, 2, 0)  # (H, W, C)
     if values.ndim == 3 and values.shape[2] == 1:
@@ -170,14 +201,30 @@ def _from_array(values: "np.ndarray[Any, Any]", name: str) -> Image.Image:
             f"{name} has shape {tuple(values.shape)}; a picture is (H, W), (H, W, C) or (C, H, W) with "
             "1, 3 or 4 channels."
         )
-    if values.size == 0:
-        raise ImageError(f"{name} has no pixels.")
-    if values.dtype == np.bool_:
-        values = values.astype(np.uint8) * 255
-    elif values.dtype.kind == "f":
-        if not np.isfinite(values).all():
-            raise ImageError(f"{name} has values that are not finite.")
-        values = values * 255 if values.max() <= 1 else values
-    elif values.dtype == np.uint16:
-        values = values / 257
-    return _plain(Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)))
+    _refuse_huge((values.shape[1], values.shape[0]), name)
+    return Image.fromarray(_as_bytes(values))
+
+
+def _as_bytes(values: Array) -> Array:
+    """Return pixels of any number type as uint8.
+
+    Floats up to 1 are multiplied by 255, numbers of 16 bits divided by 257.
+
+    Raises:
+        ValueError: if they are no numbers, or not finite.
+    """
+    if values.dtype.kind not in "buif":
+        raise ValueError(f"pixels must be numbers, not {values.dtype}")
+    if not np.isfinite(values).all():
+        raise ValueError("it has pixels that are not finite numbers")
+    least_white = 1 if values.dtype.kind in "bf" else 255
+    highest = float(values.max())
+    factor = 255 / least_white if highest <= least_white else 1.0
+    if highest > SIXTEEN_BITS:
+        factor = 1 / 257
+    result = np.empty(values.shape, dtype=np.uint8)
+    rows = max(1, BAND // (values.size // len(values)))
+    for top in range(0, len(values), rows):
+        band = values[top : top + rows] * factor
+        result[top : top + rows] = np.clip(np.rint(band), 0, 255)
+    return result

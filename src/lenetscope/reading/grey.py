@@ -35,10 +35,13 @@ def to_grey(pixels: Array) -> Array:
     luma: Array = values @ LUMA  # (H, W)
     every = max(1, values.shape[0] * values.shape[1] // 20_000)
     sample = values.reshape(-1, 3)[::every]
+    if len(sample) == 1:
+        return luma
     spread, axes = np.linalg.eigh(np.cov(sample, rowvar=False))
     if spread[-1] < 1e-4 or float((sample @ LUMA).var()) > EQUALLY_BRIGHT**2 * spread[-1]:
         return luma
     along = values @ axes[:, -1].astype(np.float32)
     low, high = np.percentile(along[:: max(1, along.shape[0] // 200)], [0.5, 99.5])
     stretched: Array = np.clip((along - low) / max(high - low, 1e-6), 0, 1)
-    return stretched if np.corrcoef(stretched.ravel(), luma.ravel())[0, 1] >= 0 else 1 - stretched
+    together = float(((stretched - stretched.mean()) * (luma - luma.mean())).mean())  # covariance
+    return stretched if together >= 0 else 1 - stretched

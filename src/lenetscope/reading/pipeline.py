@@ -16,9 +16,9 @@ from lenetscope.errors import UsageError, listed
 from lenetscope.reading.decode import open_picture
 from lenetscope.reading.explain import explain as explained
 from lenetscope.reading.judge import Judge
-from lenetscope.reading.lines import find_lines, slope_of
+from lenetscope.reading.lines import slope_of
 from lenetscope.reading.results import Digit, Reading, Step
-from lenetscope.reading.segmentation import Found, read_as_one, read_line
+from lenetscope.reading.segmentation import MANY, Found, read_as_one, read_lines
 from lenetscope.reading.sheet import Sheet, find_sheets, turned
 from lenetscope.reading.whole import read_filling, read_small
 
@@ -39,6 +39,8 @@ STEPS = (
 )
 """Names of the steps that a reading can skip."""
 
+NARROWEST, OBLONG = 4, 100
+"""Shorter side in pixels, and ratio of the sides, beyond which a picture cannot show a number."""
 LEFT_OUT = 1.5
 """Advantage, in nats, of a digit made of all the ink if other ways remove all ink as clutter."""
 CONFIDENT, CLUTTERED = 0.1, 0.1
@@ -85,11 +87,14 @@ def read(
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"the threshold must be between 0 and 1, not {threshold}.")
     picture, scale = open_picture(image, name)
-    ways = _ways(picture, judge, skip)
+    shorter, longer = sorted(picture.size)
+    narrow = longer > OBLONG * shorter or shorter < NARROWEST <= longer
+    ways = [] if narrow else _ways(picture, judge, skip)
     best = min(ways, key=lambda way: way.unlikely) if ways else Way(None, [], 0.0)
     steps = explained(picture, best.sheet, best.lines, judge) if explain else ()
     if not best.lines:
-        return Reading("", 0.0, (), "blank: there is no ink in the picture", steps)
+        reason = "too narrow for a digit" if narrow else "blank: there is no ink in the picture"
+        return Reading("", 0.0, (), reason, steps)
     return _reading(best.sheet, best.lines, scale, judge, threshold, steps)
 
 
@@ -128,6 +133,8 @@ def _ways(picture: Image.Image, judge: Judge, skip: frozenset[str]) -> list[Way]
         ways += [_read_sheet(found, judge, skip) for found in sheets]
         if not sheets or min(way.unlikely for way in ways) < DOUBT:
             break
+        if max(len(found.pieces) for found in sheets) > MANY:  # not a number, and would take long
+            break
     best = min(ways, key=lambda way: way.unlikely, default=None)
     if small is None and best is not None and best.sheet and "as it is" not in skip:
         left_out = best.sheet.left_out
@@ -140,12 +147,12 @@ def _ways(picture: Image.Image, judge: Judge, skip: frozenset[str]) -> list[Way]
 def _read_sheet(sheet: Sheet, judge: Judge, skip: frozenset[str]) -> Way:
     """Read the lines of a sheet; if they slope, rotated as well, and keep the better reading."""
     before = max(0.0, -sheet.polarity.evidence)
-    lines = [read_line(sheet, line, judge, skip) for line in find_lines(sheet.pieces)]
+    lines = read_lines(sheet, judge, skip)
     if (one := read_as_one(sheet, lines, judge, skip)) is not None:
         lines = [[one]]
     slope = slope_of(sheet.pieces)
     if slope and "turning" not in skip and (level := turned(sheet, slope)) is not None:
-        others = [read_line(level, line, judge, skip) for line in find_lines(level.pieces)]
+        others = read_lines(level, judge, skip)
         if _cost(others) < _cost(lines) + 0.2:
             return Way(level, others, before)
     return Way(sheet, lines, before)

@@ -15,6 +15,7 @@ import torch
 
 from lenetscope.reading.components import Piece, farthest_gap, union
 from lenetscope.reading.judge import Judge
+from lenetscope.reading.lines import find_lines
 from lenetscope.reading.prepare import Prepared, prepare
 from lenetscope.reading.sheet import Sheet
 from lenetscope.reading.splitting import cut
@@ -24,7 +25,7 @@ Array = npt.NDArray[Any]
 JOINED_AT_MOST = 6
 """Most pieces that one digit is joined from."""
 MANY = 40
-"""Parts of a line above which nothing is cut or joined: it is not a number, and would take long."""
+"""Parts of a sheet above which nothing is cut or joined: it is not a number, and would take long."""
 CUTTING = 0.3
 """Cost of a cut through ink, in nats."""
 NARROW = 6.0
@@ -82,14 +83,33 @@ def judged(
     ]
 
 
-def read_line(
-    sheet: Sheet, line: list[Piece], judge: Judge, skip: frozenset[str] = frozenset()
+def read_lines(sheet: Sheet, judge: Judge, skip: frozenset[str] = frozenset()) -> list[list[Found]]:
+    """Return the digits of each line of a sheet, from left to right.
+
+    Args:
+        sheet: with its pieces.
+        judge: classifies the digits.
+        skip: names of steps to skip.
+    """
+    lines = find_lines(sheet.pieces)
+    whole = [[[piece] for piece in line] for line in lines]
+    parts = whole
+    if "cutting" not in skip and len(sheet.pieces) <= MANY:
+        parts = [[cut(piece, _height(line)) for piece in line] for line in lines]
+    if sum(len(each) for line in parts for each in line) > MANY:
+        parts, skip = whole, skip | {"joining"}
+    return [_read_line(sheet, line, each, judge, skip) for line, each in zip(lines, parts, strict=True)]
+
+
+def _read_line(
+    sheet: Sheet, line: list[Piece], cuts: list[list[Piece]], judge: Judge, skip: frozenset[str]
 ) -> list[Found]:
-    """Return the digits of a line, from left to right.
+    """Return the digits of a line.
 
     Args:
         sheet: that contains it.
         line: its pieces, from left to right.
+        cuts: the parts that each piece may be cut into.
         judge: classifies the digits.
         skip: names of steps to skip.
     """
@@ -97,9 +117,7 @@ def read_line(
     atoms: list[Piece] = []
     cutting: list[float] = []  # cost of the boundary before an atom
     whole: set[tuple[int, int]] = set()
-    cuts = [[piece] if "cutting" in skip else cut(piece, tall) for piece in line]
-    crowded = sum(len(parts) for parts in cuts) > MANY
-    for piece, parts in zip(line, [[piece] for piece in line] if crowded else cuts, strict=True):
+    for piece, parts in zip(line, cuts, strict=True):
         whole.add((len(atoms), len(atoms) + len(parts)))
         atoms += parts
         dear = CUTTING + NARROW * max(0.0, 1.2 - piece.width / tall)
@@ -113,7 +131,6 @@ def read_line(
         or (
             last - first <= JOINED_AT_MOST
             and "joining" not in skip
-            and not crowded
             and _may_join(atoms[first:last], tall)
         )
     ]

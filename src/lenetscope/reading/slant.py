@@ -25,6 +25,8 @@ def slant_of(mask: Array) -> float:
     1.0
     """
     rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return 0.0
     weights = mask[rows, columns].astype(float)
     total = weights.sum()
     y = rows - (weights * rows).sum() / total

@@ -55,7 +55,7 @@ def cut(piece: Piece, height: float, most: int = 12) -> list[Piece]:
     for middle in sorted(middles):
         side += columns > _follow(back, middle)[rows]
     parts = [_part(piece, rows, columns, side == number) for number in range(len(middles) + 1)]
-    return [part for part in parts if part is not None]
+    return [part for part in parts if part is not None] or [piece]
 
 
 def _paths(mask: Array) -> tuple[Array, tuple[Array, int]]:
