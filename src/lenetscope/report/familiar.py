@@ -177,8 +177,14 @@ def fit(inspection: Inspection, chain: Chain) -> Familiar:
         threshold,
         refused=float((distances > threshold).double().mean()),
         images=len(distances),
-        digits=all(name in "0123456789" for name in inspection.classes),
+        digits=_are_digits(inspection),
     )
+
+
+def _are_digits(inspection: Inspection) -> bool:
+    """Tell whether every class is a digit; in an IDX folder the names are numbers of classes."""
+    named = inspection.run.recipe().dataset != "idx"
+    return named and all(name in tuple("0123456789") for name in inspection.classes)
 
 
 def _key(chain: Chain, place: int) -> str:

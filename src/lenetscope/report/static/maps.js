@@ -58,7 +58,8 @@ export class LayerMaps {
     const [low, high] = [element("span"), element("span")];
     Object.assign(row, { low, high });
     const scale = element("p", "scale", low, this.#ramp(row), high);
-    const about = element("div", "", element("h4", "", layer.name), element("p", "fine", DOES[layer.kind](layer)), scale);
+    const does = element("p", "fine", DOES[layer.kind](layer));
+    const about = element("div", "", element("h4", "", layer.name), does, scale);
     const isMap = layer.shape.length === 3;
     row.buttons = Array.from({ length: count }, (_, k) => {
       const canvas = element("canvas", "pixels");

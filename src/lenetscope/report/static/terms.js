@@ -79,7 +79,10 @@ function convolution({ layer, input, found, digits, network, colours, chosen, ch
   ];
   if (taps.some((tap) => !tap.inside)) nodes.push(say(beyond(isImage, network, channel)));
   if (maps > 1) {
-    nodes.push(say(`Sums of the products of all ${word}s, the largest first. Choose one:`), chips(word, channels, shown, place, choose));
+    nodes.push(
+      say(`Sums of the products of all ${word}s, the largest first. Choose one:`),
+      chips(word, channels, shown, place, choose),
+    );
   }
   nodes.push(
     account([
@@ -96,14 +99,18 @@ function convolution({ layer, input, found, digits, network, colours, chosen, ch
 /** What counts where a kernel reaches beyond its input. */
 function beyond(isImage, { mean, std }, channel) {
   const black = isImage ? -(mean[channel] ?? 0) / (std[channel] ?? 1) : 0;
-  const grey = black ? ` A black pixel is ${decimal(black, 2)} after normalisation, so 0 is grey.` : "";
-  return `Hatched places lie outside, where 0 is taken (padding).${grey} So the edge of a map often differs from the rest, like a coloured frame.`;
+  const grey = black ? ` A black pixel is ${decimal(black, 2)} after normalisation, and 0 is grey.` : "";
+  return (
+    `Hatched places lie outside, where 0 is taken (padding).${grey} ` +
+    "The edge of a map therefore often differs from the rest, like a coloured frame."
+  );
 }
 
 /** One button per input map, with the sum of its products. */
 function chips(word, channels, shown, place, choose) {
   const buttons = channels.map((part, i) => {
-    const made = button("chip", () => choose(part.channel), `${word} ${part.channel + 1}: `, element("b", "", shown[i]));
+    const sum = element("b", "", shown[i]);
+    const made = button("chip", () => choose(part.channel), `${word} ${part.channel + 1}: `, sum);
     made.setAttribute("aria-pressed", i === place);
     return made;
   });
@@ -145,7 +152,9 @@ function weighted({ layer, found, digits, nameOf }) {
   const rows = first.map((term, i) => [nameOf(term.index), how(term), shown[i]]);
   if (rest.length) rows.push([`${rest.length} other products`, "", shown.at(-2)]);
   rows.push(["bias", layer.bias === null ? "none" : "", shown.at(-1)], ["sum", "", decimal(value, digits)]);
-  const words = `Each of the ${terms.length} values before it is multiplied by a weight; the products and the bias are added.`;
+  const words =
+    `Each of the ${terms.length} values before it is multiplied by a weight; ` +
+    "the products and the bias are added.";
   return { nodes: [say(words), account(rows)], from: terms[0].index };
 }
 
@@ -156,7 +165,9 @@ function normalization({ found, digits, nameOf }) {
     ["shift", "", shift],
     ["sum", "", decimal(found.value, digits)],
   ];
-  const words = "Each map has a scale and a shift. They remove the mean and the spread of its values in training, and put learned ones in their place.";
+  const words =
+    "Each map has a scale and a shift. They remove the mean and the spread of its values in training, " +
+    "and put learned ones in their place.";
   return { nodes: [say(words), account(rows)], from: found.index };
 }
 
@@ -171,8 +182,8 @@ function exponentials({ found, network }) {
   if (rest.length) rows.push([`${rest.length} other classes`, "", shown.at(-1)]);
   rows.push(["sum", "", decimal(sum, 4)]);
   const words =
-    `The largest output, ${decimal(top, 2)}, is subtracted from each, which changes no probability but keeps numbers small. ` +
-    "Then e is raised to each, and divided by the sum.";
+    `The largest output, ${decimal(top, 2)}, is subtracted from each: that changes no probability, and ` +
+    "keeps numbers small. Then e is raised to the power of each, and divided by the sum.";
   const division = `${shown[listed.indexOf(index)]} ÷ ${decimal(sum, 4)}`;
   return { nodes: [say(words), account(rows), account([["probability", division, decimal(value, 4)]])], from: index };
 }
@@ -183,6 +194,8 @@ const single = (words) => (context) => {
   const [before, after] = [decimal(found.input, digits), decimal(found.value, digits)];
   return { nodes: [say(words(before, after, nameOf(found.index), found))], from: found.index };
 };
+
+const kept = (why) => single((_, after, name) => `It is ${name}, ${after}, unchanged${why}.`);
 
 /** For each kind of layer: the nodes to show, and the place of the input that matters most. */
 export const DESCRIBE = {
@@ -199,7 +212,7 @@ export const DESCRIBE = {
   ),
   Tanh: single((before, after, name) => `Its input is ${before} (${name}): tanh(${before}) = ${after}.`),
   Sigmoid: single((before, after, name) => `Its input x is ${before} (${name}): 1 ÷ (1 + e^−x) = ${after}.`),
-  Flatten: single((_, after, name) => `It is ${name}, ${after}, unchanged: the maps are put into one row, map by map and row by row.`),
-  Dropout: single((_, after, name) => `It is ${name}, ${after}, unchanged: dropout sets values to 0 at random in training only.`),
-  Identity: single((_, after, name) => `It is ${name}, ${after}, unchanged.`),
+  Flatten: kept(": the maps are put into one row, map by map and row by row"),
+  Dropout: kept(": dropout sets values to 0 at random in training only"),
+  Identity: kept(""),
 };
