@@ -226,9 +226,9 @@ def _figures(inspection: "Inspection", selection: "Selection") -> "Iterator[tupl
 
 
 PAGE = """
-<p class="say">The outputs of each layer for {{ some }}. A unit that is zero for all of them is dead:
-it contributes nothing. Many dead units after a ReLU can be due to a learning rate that was too
-high.</p>
+<p class="say">The outputs of each layer for {{ some }}. A unit that is zero for all of them counts as
+dead: for these images it contributes nothing. Many dead units after a ReLU can be due to a learning
+rate that was too high.</p>
 {{ rows | scrolling("Statistics of the layers") }}
 """
 

@@ -40,7 +40,7 @@ images.</figcaption></figure><div><details><summary>The bins as a table</summary
 {% for t in c.temperatures %}{{ "%.2f" | format(t) }}{{ " and " if not loop.last }}{% endfor %}
  ({% if c.temperatures | length > 1 %}each fitted on one half of the test images and used on the other
 {%- else %}fitted on the images held out{% endif %}), the mean loss changes from
-{{ "%.4f" | format(c.before.nll) }} to {{ "%.4f" | format(c.after.nll) }}, the calibration error from
+{{ "%.4g" | format(c.before.nll) }} to {{ "%.4g" | format(c.after.nll) }}, the calibration error from
 {{ c.before.ece | percent }} to {{ c.after.ece | percent }}. Predicted classes stay the same.</p>
 {% else %}<p>No temperature was fitted: {{ reason }}</p>{% endif %}</div></div>
 """

@@ -176,7 +176,8 @@ def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tup
 PAGE = """
 <p class="say">Counted after each epoch on {{ some }}. {{ found.unforgettable | length | number }} of
 them were never misclassified again once they were correct, {{ found.never_learned | length | number }}
-were never correct. Images that were correct and then misclassified again may be ambiguous, or labelled
+were never correct.{% if found.epochs[0] == 0 %} At epoch 0, before training, images are correct by
+chance.{% endif %} Images that were correct and then misclassified again may be ambiguous, or labelled
 wrongly.</p>
 <figure>{{ figure | inline("forgetting", "test images learned, forgotten and misclassified, by epoch")
 | scrolling("Images learned and forgotten") }}</figure>

@@ -192,8 +192,9 @@ out to keep the page small: {{ left_out }}.{% endif %}</p>
 <div class="columns">
 {% if layer %}
 <figure><canvas id="epoch-filters" class="pixels" role="img"></canvas>
-<figcaption>Filters of {{ layer }}, on one colour scale for all epochs: red positive, blue negative,
-white zero.</figcaption></figure>
+<figcaption>Filters of {{ layer }}{% if channels > 1 %}, summed over the {{ channels }} input channels
+{%- endif %}. One colour scale for all epochs: the darkest red is {{ "%.2g" | format(bound) }}, the
+darkest blue &minus;{{ "%.2g" | format(bound) }}, white zero.</figcaption></figure>
 {% endif %}
 <ul id="epoch-predictions" class="strip predictions"></ul></div></div>
 """
@@ -220,17 +221,25 @@ def _part(inspection: "Inspection") -> Part:
         rows.append(row)
         if layer:
             filters.append(filters_of(inspection.model_at(epoch), layer))
+    weights = np.stack(filters) if layer else np.zeros((1, 1, 1))  # (epochs, filters, channels, H, W)
     data = {
         "images": len(labels),
         "examples": list(inspection.embedded.examples),
         "epochs": rows,
         "layer": layer,
-        "filters": html.base64_of(np.stack(filters).astype("<f4")) if layer else None,
-        "filterShape": list(filters[0].shape) if layer else [],  # [filters, channels, H, W]
+        "filters": html.base64_of(weights.astype("<f4")) if layer else None,
+        "filterShape": list(weights.shape[1:]) if layer else [],  # [filters, channels, H, W]
     }
-    left_out, last = len(epochs) - len(shown), len(shown) - 1
-    some = some_images(len(labels), len(inspection.labels))
-    return Part(html.render(PAGE, layer=layer, left_out=left_out, last=last, some=some), data)
+    text = html.render(
+        PAGE,
+        layer=layer,
+        left_out=len(epochs) - len(shown),
+        last=len(shown) - 1,
+        some=some_images(len(labels), len(inspection.labels)),
+        channels=weights.shape[2],
+        bound=float(np.abs(weights).max()) * weights.shape[2] ** 0.5,  # as epochs.js draws them
+    )
+    return Part(text, data)
 
 
 Question(
