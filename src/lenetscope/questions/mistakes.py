@@ -50,8 +50,8 @@ predicted <strong>{{ names[row.predicted] }}</strong></p>
 {% set shown = cards | length %}
 {% if not cards %}
 <p class="say">All {{ total | number }} test images are classified correctly. The network can still make
-errors on others: with an error rate of {{ (1 - 0.05 ** (1 / total)) | percent }}, as many images show no
-error in 1 of 20 cases.</p>
+errors on others: with an error rate of {{ (1 - 0.05 ** (1 / total)) | percent }}, as many images show
+no error in 1 of 20 cases.</p>
 {% else %}
 <p class="say">{% if left_out %}The {{ shown }} worst of {{ (shown + left_out) | number }}
 misclassified images; the others are left out to keep the page small.
