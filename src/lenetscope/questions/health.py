@@ -39,13 +39,11 @@ if TYPE_CHECKING:
     from lenetscope.inspection import Inspection
     from lenetscope.selection import Selection
 
-PAGE_IMAGES, PAGE_EPOCHS = 1000, 6
-"""In the report: test images, and epochs at most."""
+PAGE_IMAGES, PAGE_EPOCHS = 1000, 6  # in the report, at most
 RARE = 0.01
 """Fraction of images below which a unit is rarely active: with ten classes, a tenth of one class."""
 ENOUGH = 300
-"""Images that it takes to tell a dead unit from one that is active on RARE of them: a unit that is
-active on none of 300 is active on less than 1 % (with 95 % confidence)."""
+"""Images below which no unit is called dead: active on none of 300 is less than 1 %, 95 % confident."""
 GRADIENT_IMAGES = 500
 """Images of whose mean loss the gradients are at most, evenly spaced."""
 DEAD = 0.1
@@ -349,8 +347,8 @@ def plot_health(tables: Mapping[int, Table[LayerHealth]], **figure_options: Any)
 
 
 def _tables(
-    inspection: "Inspection", rows: Tensor | slice, epochs: Sequence[int]
-) -> tuple[dict[int, Table[LayerHealth]], list[str]]:
+    inspection: "Inspection", rows: Any, epochs: Sequence[int]
+) -> tuple[dict[int, Any], list[str]]:
     """Judge the layers after some epochs by some of the test images."""
     updates = {row.epoch: row.typical() for row in inspection.run.updates()}
     data = inspection.images[rows], inspection.labels[rows], inspection.arch.loss_fn
@@ -374,9 +372,7 @@ PAGE = """
 <p class="say">Measured on {{ some }}. A unit is dead if it returns the same number, after ReLU zero,
 for all of these. As a rule of thumb, one step changes weights by about 0.1 % of their norm, and
 gradients differ less than a thousandfold from layer to layer; there is a warning where they are far
-from that.</p>
-<ul class="warnings">{% for text in warnings %}<li>{{ text }}</li>{% endfor %}</ul>
-<figure>{{ figure
+from that.</p><ul class="warnings">{% for text in warnings %}<li>{{ text }}</li>{% endfor %}</ul><figure>{{ figure
 | inline("health", "dead units, norms, gradients and size of the steps, by layer and epoch")
 | scrolling("Health of the layers over the epochs") }}</figure>
 """
@@ -384,14 +380,12 @@ from that.</p>
 
 def _part(inspection: "Inspection") -> Part:
     rows = inspection.sample(PAGE_IMAGES)
-    epochs = spread(inspection.snapshot_epochs, PAGE_EPOCHS)
-    tables, warnings = _tables(inspection, rows, epochs)
-    return Part.of(
-        PAGE,
-        some=some_images(len(rows), len(inspection.labels)),
-        warnings=warnings,
-        figure=plot_health(tables, figsize=(4.8, 5.0)),
+    tables, warnings = _tables(inspection, rows, spread(inspection.snapshot_epochs, PAGE_EPOCHS))
+    some, figure = (
+        some_images(len(rows), len(inspection.labels)),
+        plot_health(tables, figsize=(4.8, 5.0)),
     )
+    return Part.of(PAGE, some=some, warnings=warnings, figure=figure)
 
 
 Question(
