@@ -77,10 +77,21 @@ def test_nothing_that_others_measured_is_said_of_this_run(bars_run: Run, bars_pa
 def test_an_unfinished_run_says_how_many_epochs_were_planned(
     bars_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inspection = Inspection.open(bars_run)
+    inspection, history = Inspection.open(bars_run), Run.history
     assert facts.headlines(inspection)[3][2] == "2 epochs"
-    monkeypatch.setattr(Run, "history", lambda _run: [{"epoch": 1, "train_seconds": 90.0}])
+    monkeypatch.setattr(Run, "history", lambda run: [row | {"epoch": 1} for row in history(run)[:1]])
     assert facts.headlines(inspection)[3][1:] == ("of training", "1 epoch of 2 planned")
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_run_that_was_extended_says_how(bars_run: Run, tmp_path: Path) -> None:
+    copy = Run.open(shutil.copytree(bars_run.path, tmp_path / "longer"))
+    assert facts.extensions(Inspection.open(copy)) == []
+    copy.add_to_environment({"after_epoch": 2, "epochs": 5})
+    inspection = Inspection.open(copy)
+    assert facts.extensions(inspection) == [f"lenetscope train --resume {copy.path} --epochs 5"]
+    assert facts.headlines(inspection)[3][2] == "2 epochs of 5 planned"
+    assert f"--resume {copy.path} --epochs 5" in text_of(build.render(inspection))
 
 
 def test_a_quick_report_leaves_out_what_is_slow_and_says_so(bars_run: Run, tmp_path: Path) -> None:

@@ -363,8 +363,7 @@ def _tables(
 def _figures(inspection: "Inspection", _selection: "Selection") -> "Iterator[tuple[str, Figure]]":
     tables, warnings = _tables(inspection, slice(None), inspection.snapshot_epochs)
     figure = plot_health(tables)
-    lines = [textwrap.fill(each, 95) for each in ("epoch", "", *warnings)]
-    figure.supxlabel("\n".join(lines), fontsize=10)
+    figure.supxlabel("\n".join(textwrap.fill(e, 95) for e in ("epoch", "", *warnings)), fontsize=10)
     yield "health", figure
 
 
@@ -372,7 +371,8 @@ PAGE = """
 <p class="say">Measured on {{ some }}. A unit is dead if it returns the same number, after ReLU zero,
 for all of these. As a rule of thumb, one step changes weights by about 0.1 % of their norm, and
 gradients differ less than a thousandfold from layer to layer; there is a warning where they are far
-from that.</p><ul class="warnings">{% for text in warnings %}<li>{{ text }}</li>{% endfor %}</ul><figure>{{ figure
+from that.</p>
+<ul class="warnings">{% for text in warnings %}<li>{{ text }}</li>{% endfor %}</ul><figure>{{ figure
 | inline("health", "dead units, norms, gradients and size of the steps, by layer and epoch")
 | scrolling("Health of the layers over the epochs") }}</figure>
 """

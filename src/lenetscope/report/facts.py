@@ -13,21 +13,21 @@ Row = tuple[str, str]
 
 def headlines(inspection: Inspection) -> list[tuple[str, str, str]]:
     """Return the figures that stand at the top, each with its name and a note."""
-    scores, history = inspection.scores, inspection.run.history()
-    planned = inspection.run.recipe().epochs
+    run, scores, history = inspection.run, inspection.scores, inspection.run.history()
     seconds = sum(row.get("train_seconds") or 0 for row in history)
     if seconds < 90:
         duration = f"{seconds:.{0 if seconds >= 10 else 1}f} s"
     else:
         duration = f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
     epochs = counted(len(history), "epoch")
-    if len(history) < planned:
-        epochs += f" of {planned} planned"
-    model = inspection.run.recipe().model
+    if not run.is_finished():
+        epochs += f" of {run.planned_epochs()} planned"
+    elif run.weights_epoch() < len(history):
+        epochs += f"; weights of epoch {run.weights_epoch()}"
     return [
         (percent(scores.accuracy), "of the test images correct", interval(scores.accuracy_interval)),
         (f"{scores.errors:,}", "errors", f"in {scores.n:,} images"),
-        (f"{inspection.arch.count_parameters():,}", "parameters", model),
+        (f"{inspection.arch.count_parameters():,}", "parameters", run.recipe().model),
         (duration, "of training", epochs),
     ]
 
@@ -81,6 +81,13 @@ def command(inspection: Inspection) -> str | None:
     if "train" not in words[1:2]:
         return None
     return shlex.join(["lenetscope", *map(str, words[1:])])
+
+
+def extensions(inspection: Inspection) -> list[str]:
+    """Return the commands that made the training longer than its recipe says, in order."""
+    resumed = inspection.run.environment().get("resumed", [])
+    words = ["lenetscope", "train", "--resume", str(inspection.run.path), "--epochs"]
+    return [shlex.join([*words, str(each["epochs"])]) for each in resumed if "epochs" in each]
 
 
 def command_from_recipe(inspection: Inspection) -> str:
