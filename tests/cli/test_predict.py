@@ -1,6 +1,7 @@
 """``lenetscope predict``."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,20 @@ def test_each_picture_gets_a_line(cli: Cli, run: Path, picture: Path) -> None:
     assert (status, err) == (0, "")
     assert out.startswith(f"{picture}  1  ")
     assert out.endswith(" %\n")
+
+
+def test_the_run_may_be_left_out_and_pictures_may_not(
+    cli: Cli, run: Path, picture: Path, tmp_path: Path, monkeypatch
+) -> None:
+    shutil.copytree(run, tmp_path / "runs" / "small.1")
+    monkeypatch.chdir(tmp_path)
+    status, out, err = cli("predict", picture)
+    assert (status, err) == (0, "runs/small.1 is the newest run.\n")
+    assert cli("predict", "runs/small.1", picture) == (0, out, "")
+    assert cli("predict", "runs/small.1")[::2] == (
+        2,
+        "lenetscope: there is no picture to predict: name one after the folder of the run.\n",
+    )
 
 
 def test_an_unreadable_file_is_reported_and_the_others_are_predicted(

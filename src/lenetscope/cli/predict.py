@@ -7,13 +7,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from lenetscope.cli import app
-from lenetscope.errors import LenetscopeError
+from lenetscope.errors import LenetscopeError, UsageError
 from lenetscope.table import percent
 
 
 def predict(
-    run: app.RunFolder,
-    images: Annotated[list[Path], Parameter(negative="")],
+    paths: Annotated[list[Path], Parameter(negative="")],
     /,
     *,
     device: app.Device = None,
@@ -23,12 +22,17 @@ def predict(
 
     Parameters
     ----------
-    images
-        pictures of a digit that is light on dark, centred, with a margin, as in MNIST
+    paths
+        folder of a run (default: the newest in runs), then pictures of a digit that is light on dark,
+        centred, with a margin, as in MNIST
     """
     from lenetscope.architecture import Architecture
     from lenetscope.reading.decode import decode, fit_to
 
+    named = paths[0].is_dir() or not (paths[0].suffix or paths[0].exists())
+    run, images = (paths[0], paths[1:]) if named else (None, paths)
+    if not images:
+        raise UsageError("there is no picture to predict: name one after the folder of the run.")
     folder = app.open_run(run)
     arch = Architecture.from_run(folder, device=device)
     channels, height, width = folder.config()["image_shape"]
@@ -53,6 +57,6 @@ def predict(
         for r in results
     ]
     if results or as_json:
-        app.show(as_json, {"run": str(run), "predictions": results}, "\n".join(lines))
+        app.show(as_json, {"run": str(folder.path), "predictions": results}, "\n".join(lines))
     if len(results) < len(images):
         sys.exit(1)
