@@ -95,6 +95,8 @@ def test_all_text_can_be_read(reader: Reader, any_page: Path, scheme: str) -> No
     page = reader(any_page, color_scheme=scheme, reduced_motion="reduce")
     page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     page.locator("#confusion button").first.click()
+    page.locator("#layers button").nth(2).click()
+    page.keyboard.press("PageDown")  # the dialog is open, with coloured and hatched numbers
     found = page.evaluate(CONTRAST)
     assert found["looked"] > 300
     assert found["poor"] == []

@@ -26,8 +26,9 @@ function grid(name, texts, values, taps, columns, colours, winner = null) {
 function colourCell(cell, colours, fraction) {
   const place = 3 * Math.round(127.5 * (fraction + 1));
   const [r, g, b] = colours.subarray(place, place + 3);
-  const light = 0.299 * r + 0.587 * g + 0.114 * b > 120;
-  Object.assign(cell.style, { background: `rgb(${r} ${g} ${b})`, color: light ? "#111" : "#fff" });
+  const [x, y, z] = [r, g, b].map((v) => (v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  const light = 0.2126 * x + 0.7152 * y + 0.0722 * z > 0.179; // where black and white contrast equally
+  Object.assign(cell.style, { background: `rgb(${r} ${g} ${b})`, color: light ? "#000" : "#fff" });
 }
 
 /** Rows of [what it is, how it comes about, value], of which the last is the result. */
