@@ -180,13 +180,14 @@ def test_ctrl_c_within_an_import_exits_at_once(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
-@pytest.mark.parametrize(("given", "policy"), [({}, "passive"), ({"GOMP_SPINCOUNT": "9"}, None)])
-def test_waiting_threads_sleep_unless_the_user_has_chosen(
-    given: dict[str, str], policy: str | None
-) -> None:
+@pytest.mark.parametrize(
+    ("given", "policy"),
+    [({}, "passive 1000"), ({"GOMP_SPINCOUNT": "9"}, "None 9"), ({"KMP_BLOCKTIME": "1"}, "None None")],
+)
+def test_waiting_threads_sleep_unless_the_user_has_chosen(given: dict[str, str], policy: str) -> None:
     code = (
         "import os, sys; from lenetscope import __main__ as m; sys.argv = ['lenetscope', '-V']; "
-        "os._exit = lambda status: print(status, os.environ.get('OMP_WAIT_POLICY')); m.run()"
+        "os._exit = lambda status: print(status, *map(os.environ.get, m.OMP_WAITING)); m.run()"
     )
     plain = {name: v for name, v in os.environ.items() if not name.startswith(("OMP", "GOMP", "KMP"))}
     done = python("-c", code, env=plain | given)

@@ -64,7 +64,13 @@ def test_threads_are_those_asked_for_and_never_more_than_the_container_has(monke
 
 
 @pytest.mark.parametrize(
-    ("cost", "fastest"), [({4: 1, 2: 2, 1: 4}, 4), ({4: 9, 2: 3, 1: 4}, 2), ({4: 9, 2: 9, 1: 4}, 1)]
+    ("cost", "fastest"),
+    [
+        ({4: 1, 2: 2, 1: 4}, 4),
+        ({4: 9, 2: 3, 1: 4}, 2),
+        ({4: 9, 2: 9, 1: 4}, 1),
+        ({4: 3.5, 2: 3.5, 1: 4}, 1),
+    ],
 )
 def test_the_fastest_number_of_threads_is_measured_once(monkeypatch, cost, fastest: int) -> None:
     clock, threads, tried = [0.0], [6], []

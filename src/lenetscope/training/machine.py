@@ -19,8 +19,10 @@ from torch.nn import functional
 _MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD = -3, -1, -2
 """Options of glibc's ``mallopt``, see ``man 3 mallopt``."""
 
-ROUNDS, CALLS = 4, 8
+ROUNDS, CALLS = 4, 3
 """How often `fastest_threads` tries each number of threads, and with how many convolutions."""
+GAIN = 0.8
+"""Fraction of the time below which more threads are worth it: smaller operations gain less."""
 
 
 def precision_for(wanted: str, kind: str) -> str:
@@ -61,7 +63,7 @@ def fastest_threads(most: int) -> int:
     counts = [most >> halvings for halvings in range(most.bit_length())]  # down to 1
     seconds = dict.fromkeys(counts, 0.0)
     images, weight, before = (
-        torch.ones(16, 32, 14, 14),
+        torch.ones(64, 32, 14, 14),
         torch.ones(64, 32, 3, 3),
         torch.get_num_threads(),
     )
@@ -75,7 +77,11 @@ def fastest_threads(most: int) -> int:
             seconds[count] += time.perf_counter() - started
     finally:
         torch.set_num_threads(before)
-    return min(counts, key=seconds.__getitem__)
+    best = 1
+    for count in reversed(counts):
+        if seconds[count] < GAIN * seconds[best]:
+            best = count
+    return best
 
 
 def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
