@@ -195,9 +195,7 @@ def test_the_pad_takes_strokes_of_the_mouse_and_of_the_keyboard(
     reader: Reader, bars_page: Path
 ) -> None:
     page = reader(bars_page)
-    page.locator("#clear").click()
-    until(page, "document.getElementById('prediction').textContent === 'Draw something.'")
-    assert page.locator("#bars .best").count() == 0
+    assert "pixel for pixel" in str(page.locator("#prepared").text_content())  # until the first stroke
     box = page.locator("#pad").bounding_box()
     assert box is not None
     bright = """() => {
@@ -227,6 +225,8 @@ def test_the_pad_takes_strokes_of_the_mouse_and_of_the_keyboard(
     assert (x, y) == pytest.approx((14, 14), abs=0.6)
     assert sum(probabilities(page)) == pytest.approx(100, abs=0.3)
     page.locator("#clear").click()
+    until(page, "document.getElementById('prediction').textContent === 'Draw something.'")
+    assert page.locator("#bars .best").count() == 0
     page.locator("#pad").focus()
     for key in ("Space", *["ArrowDown"] * 8):
         page.keyboard.press(key)

@@ -35,16 +35,24 @@ export class DrawingPanel {
     this.context.fillRect(0, 0, this.pad.width, this.pad.height);
     this.exact = null;
     this.place = null;
+    this.greeting = false;
     this.update();
   }
 
-  /** Put a test image onto the pad; the network is given exactly its pixels. */
+  /** Show a test image until the first stroke, so that the page does not begin empty. */
+  greet(pixels, text) {
+    this.load(pixels, text);
+    this.greeting = true;
+  }
+
+  /** Put a test image onto the pad, to be drawn on; the network is given exactly its pixels. */
   load(pixels, text) {
     const small = document.createElement("canvas");
     paintPixels(small, pixels, this.network.inputShape);
     this.context.imageSmoothingEnabled = false;
     this.context.drawImage(small, 0, 0, this.pad.width, this.pad.height);
     this.exact = { pixels, text };
+    this.greeting = false;
     this.update();
   }
 
@@ -143,6 +151,7 @@ export class DrawingPanel {
 
   #stroke(from, to) {
     const { context } = this;
+    if (this.greeting) this.clear();
     this.exact = null;
     context.strokeStyle = "#fff";
     context.lineCap = context.lineJoin = "round";

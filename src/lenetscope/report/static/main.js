@@ -28,13 +28,14 @@ if (network) {
     maps.show(run);
     explainer.show(run);
   });
-  const load = (place) => panel.load(images.pixels(place), `${images.describe(place)}, pixel for pixel.`);
+  const image = (place) => [images.pixels(place), `${images.describe(place)}, pixel for pixel.`];
+  const load = (place) => panel.load(...image(place));
   const thumbnails = data.images.examples.map((place) =>
     images.thumbnail(place, data.classes[data.images.label[place]], load),
   );
   find("examples").append(...thumbnails);
   roving(thumbnails, () => thumbnails.length);
-  if (data.images.examples.length) load(data.images.examples[0]);
+  if (data.images.examples.length) panel.greet(...image(data.images.examples[0]));
   choose = (place) => {
     load(place);
     find("draw").scrollIntoView();
