@@ -61,7 +61,7 @@ class Architecture(ShowsFacts):
         optimizer: of the model's parameters.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         precision: of Lightning Fabric, such as ``"bf16-mixed"``, or ``"auto"`` for the fastest.
-        threads: to train with; 0 for one per core.
+        threads: to train with; 0 for as many as are worth it, see `machine.fastest_threads`.
         compile: whether TorchInductor compiles the model for training.
         classes: names of the K classes; by default ``"0"``, ``"1"`` and so on.
 

@@ -127,7 +127,7 @@ def note_unfinished(run: "Run") -> None:
 
 
 def prepare_process(threads: int) -> None:
-    """Keep freed memory, and compute with that many threads; 0 for one per core."""
+    """Keep freed memory, and compute with that many threads; see `threads_for`."""
     import logging
 
     import torch

@@ -70,7 +70,7 @@ def fit(
         fabric: the engine.
         clip: bounds the gradients before each step of the optimizer.
         compile: whether TorchInductor compiles the model first.
-        threads: to compute with; 0 for one per core.
+        threads: to compute with; 0 for as many as are worth it, see `machine.fastest_threads`.
         schedule: begins each learning rate schedule, see `plan_schedules`; None leaves
             ``state.scheduler`` as it is.
         keep_best: whether the model ends with the weights of the epoch with the lowest validation loss.
