@@ -90,7 +90,9 @@ class Recipe:
     device: Device = _field("machine", "device to compute on")
     precision: Precision = _field("machine", "number format, as Lightning Fabric names it")
     memory_format: MemoryFormat = _field("machine", "memory layout of images, as torch names it")
-    threads: int = _field("machine", "CPU threads; 0: as many as are worth it, at most one per core", least=0, most=1024)
+    threads: int = _field(
+        "machine", "CPU threads; 0: as many as are worth it, at most one per core", least=0, most=1024
+    )
     compile: bool = _field("machine", "compile the network with TorchInductor for training")
     logger: Logger = _field("machine", "where else to log each epoch")
 
