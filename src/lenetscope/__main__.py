@@ -20,7 +20,7 @@ from lenetscope.errors import INTERRUPTED, StorageError, ending
 OMP_WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
 """How threads wait for each other: asleep, with GNU's OpenMP after some microseconds; read as torch is
 imported. One that waits by computing takes the core from the one that it waits for as soon as other
-programs compute, too: training was up to forty times slower than with one thread."""
+programs compute, too: training was up to eight times slower than with one thread."""
 
 
 class _Output(io.FileIO):
