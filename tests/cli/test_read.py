@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,8 +65,8 @@ def test_standard_input_and_the_picture_of_the_steps(
 ) -> None:
     stdin = SimpleNamespace(buffer=io.BytesIO((folder / "1.png").read_bytes()))
     monkeypatch.setattr("sys.stdin", stdin)
-    status, out, _ = cli("-", folder / "1.png", "--explain", tmp_path / "steps")
-    assert status == 0
+    status, out, err = cli("-", folder / "1.png", "--explain", tmp_path / "steps")
+    assert (status, err) == (0, f"wrote 2 figures in {tmp_path / 'steps'}\n")
     assert [line.split()[1] for line in out.splitlines()] == ["1", "1"]
     assert sorted(path.name for path in (tmp_path / "steps").iterdir()) == ["1.png", "stdin.png"]
     assert all(path.stat().st_size > 3000 for path in (tmp_path / "steps").iterdir())
@@ -78,11 +79,40 @@ def test_what_is_not_allowed_is_reported_once(cli: Cli, folder: Path, tmp_path: 
     (tmp_path / "empty").mkdir()
     status, out, err = cli(tmp_path / "empty", folder / "7.png")
     assert status == 1
-    assert "there is no picture in the folder" in err
+    assert f"there is no picture in the folder {tmp_path / 'empty'}" in err
     assert out.count("\n") == 1
     status, _, err = cli(folder, "--run", tmp_path / "nowhere")
     assert status == 1
     assert "nowhere" in err
+
+
+def test_a_folder_passes_over_what_is_no_picture_and_reads_the_rest(cli: Cli, folder: Path) -> None:
+    (folder / "notes.png").write_text("not a picture")
+    (folder / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
+    status, out, err = cli(folder)
+    assert (status, out.count("\n")) == (0, 3)
+    assert err.count("\n") == 1
+    assert f"not pictures in a format that is read: {folder / 'a.eps'}, {folder / 'notes.png'}" in err
+    (folder / "gone.png").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "2.png").unlink()
+    (folder / "2.png").write_bytes((folder / "1.png").read_bytes()[:90])
+    status, out, err = cli(folder)
+    assert (status, out.count("\n")) == (1, 2)
+    assert err.count("\n") == 4
+    for part in ("gone.png; it is a link to nowhere", "pipe.png is a pipe", "2.png cannot be decoded"):
+        assert part in err
+
+
+def test_steps_that_cannot_be_written_are_reported_before_anything_is_read(
+    cli: Cli, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    status, out, err = cli(folder, "--explain", tmp_path / "file")
+    assert (status, out) == (1, "")
+    assert err.startswith("lenetscope: cannot write")
+    status, _, err = cli(folder / "7.png", "--explain", tmp_path / "new" / "steps")
+    assert (status, err) == (0, f"wrote {tmp_path / 'new' / 'steps' / '7.png'}\n")
 
 
 def test_a_threshold_of_one_rejects(cli: Cli, folder: Path) -> None:

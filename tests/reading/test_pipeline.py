@@ -192,7 +192,7 @@ def test_the_threshold_decides_what_is_refused(judge: Nearest) -> None:
     assert "below the threshold of 1" in refused.rejected
     number = read(picture((0, SEVEN), (60, ONE), size=(190, 120)), judge=judge, threshold=1.0)
     assert number.rejected is not None
-    assert number.rejected.startswith("2 of 2 signs")
+    assert number.rejected.startswith("2 of 2 characters")
     for wrong in ({"threshold": 1.5}, {"skip": frozenset(["no such step"])}):
         with pytest.raises(UsageError):
             read(seven, judge=judge, **wrong)

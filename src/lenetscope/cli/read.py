@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from lenetscope.cli import app
 from lenetscope.errors import ImageError
+from lenetscope.files import require_writable
 
 
 def read(
@@ -28,7 +29,7 @@ def read(
     run
         folder of a run whose network to use (default: that of the recipe reader, which is installed)
     threshold
-        lowest probability that each sign is a digit, from 0 to 1 (default: the network's own)
+        lowest probability that each character is a digit, from 0 to 1 (default: the network's own)
     explain
         folder for a figure of all steps of each reading
     """
@@ -54,10 +55,13 @@ def read(
             others += rest
     if others:
         names = ", ".join([str(path) for path in others[:5]] + ["…"] * (len(others) > 5))
-        app.note(f"passed over {len(others)} files that are not pictures: {names}")
+        app.note(f"skipped, not pictures in a format that is read: {names}")
     width = max((len(str(path)) for path in paths), default=0)
-    figures: list[Path] = []
-    for path, file in zip(paths, names_for(paths, ".png"), strict=True):
+    figures = [] if explain is None else [explain / name for name in names_for(paths, ".png")]
+    for figure in figures:
+        require_writable(figure)
+    written: list[Path] = []
+    for number, path in enumerate(paths):
         source, name = (sys.stdin.buffer, "standard input") if str(path) == "-" else (path, str(path))
         try:
             found = reading.read(
@@ -67,15 +71,15 @@ def read(
             app.complain(error)
             failed = True
             continue
-        if explain is not None:
+        if figures:
             from lenetscope.plots import style
             from lenetscope.reading.explain import plot_steps
 
-            figures.append(explain / file)
-            style.save(plot_steps(found, f"{Path(name).name}: {found}"), figures[-1])
+            style.save(plot_steps(found, f"{Path(name).name}: {found}"), figures[number])
+            written.append(figures[number])
         app.show(as_json, {"path": str(path), **found.as_dict()}, f"{path!s:{width}}  {found}")
-    if figures:
-        one = len(figures) == 1
-        app.note(f"wrote {figures[0]}" if one else f"wrote {len(figures)} figures in {explain}")
+    if written:
+        one = len(written) == 1
+        app.note(f"wrote {written[0]}" if one else f"wrote {len(written)} figures in {explain}")
     if failed:
         sys.exit(1)

@@ -30,8 +30,10 @@ MAX_SIDE = 30_000
 """The longest side of a picture that is decoded, in pixels."""
 WORKING = 12_000_000
 """Pixels up to which a picture keeps its size; a larger one is reduced by a whole number."""
-COPYING = {"WEBP": 25_000_000, "AVIF": 25_000_000}
+COPYING = {"WEBP": 20_000_000, "AVIF": 20_000_000}
 """The largest picture of formats whose decoders hold several copies of it, in pixels."""
+IN_PYTHON = 1_500_000
+"""The largest picture for decoders written in Python, such as that of PPM as text, in pixels."""
 
 SIXTEEN_BITS = 1000
 """The highest pixel above which all are numbers of 16 bits; filters exceed 255 a little."""
@@ -55,7 +57,7 @@ def decode(path: Path, channels: int = 1) -> Tensor:
         ImageError: if the file is missing, not a picture, damaged or too large.
     """
     with _as_image_error(str(path)), opened(path, str(path)) as picture:
-        _refuse_huge(picture.size, str(path), picture.format)
+        _refuse_huge(picture.size, str(path), _limit_of(picture))
         ImageOps.exif_transpose(picture, in_place=True)
         return _pixels(_working(picture), channels)
 
@@ -87,7 +89,7 @@ def open_picture(source: Any, name: str | None = None) -> tuple[Image.Image, flo
             plain = _plain(_working(ImageOps.exif_transpose(source)))
             return plain, max(plain.size) / max(source.size)
         with opened(source, name) as picture:
-            _refuse_huge(picture.size, name, picture.format)
+            _refuse_huge(picture.size, name, _limit_of(picture))
             longest = max(picture.size)
             if isinstance(picture, JpegImageFile):
                 picture.draft(None, (JPEG_SIDE, JPEG_SIDE))
@@ -129,12 +131,19 @@ def _as_image_error(name: str) -> Iterator[None]:
         raise ImageError(f"{name} cannot be decoded: {error or type(error).__name__}.") from error
 
 
-def _refuse_huge(size: tuple[int, int], name: str, format: str | None = None) -> None:
-    (width, height), most = size, COPYING.get(format or "", MAX_PIXELS)
+def _limit_of(picture: Image.Image) -> int:
+    """Return how many pixels a picture that is not decoded yet may have."""
+    if any(tile[0] in Image.DECODERS for tile in getattr(picture, "tile", ())):
+        return IN_PYTHON
+    return COPYING.get(picture.format or "", MAX_PIXELS)
+
+
+def _refuse_huge(size: tuple[int, int], name: str, most: int = MAX_PIXELS) -> None:
+    width, height = size
     if width * height > most:
         raise ImageError(
-            f"{name} has {width}x{height} = {width * height / 1e6:.0f} megapixels; the "
-            f"limit{f' of {format}' * (most < MAX_PIXELS)} is {most / 1e6:.0f}. Reduce it."
+            f"{name} has {width}x{height} = {width * height / 1e6:.0f} megapixels; the limit"
+            f"{' of its format' * (most < MAX_PIXELS)} is {most / 1e6:g}. Reduce it."
         )
     if max(size) > MAX_SIDE:
         raise ImageError(f"{name} has {width}x{height} pixels; a side may have {MAX_SIDE}. Reduce it.")

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
-from lenetscope.errors import ImageError, LenetscopeError, UsageError
+from lenetscope.errors import ImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 """Formats that are read, by Pillow's names."""
@@ -23,6 +24,12 @@ READ_ARE = f"formats that are read: {', '.join(FORMATS)}"
 
 MAX_BYTES = 200_000_000
 """The largest file that is read, in bytes: 50 megapixels of RGB, uncompressed, are 150 million."""
+MAX_READS = 1_500_000
+"""How often a decoder may read from a file: a file of millions of empty parts would take minutes."""
+MAX_TILE = 50_000_000
+"""The largest tile of a TIFF that is decoded, in pixels; it is held whole, however small the image."""
+MAX_SCANNED = 1_250_000_000
+"""Scans of a progressive JPEG, times its pixels: 25 of 50 megapixels; encoders make about 10."""
 
 _HEAD = 16
 """Bytes by which a format is recognised."""
@@ -41,12 +48,6 @@ _FOREIGN = {
     (4, b"JXL "): "JPEG XL",
 }
 """Place and first bytes of other formats that people have pictures in."""
-
-
-def refuse_url(path: Path | str, kind: type[LenetscopeError] = UsageError) -> None:
-    """Raise an error of this kind if a path is a URL."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
-        raise kind(f"{path} is a URL; lenetscope downloads nothing, so save the file first.")
 
 
 @contextmanager
@@ -77,8 +78,22 @@ def opened(source: Any, name: str) -> Iterator[Image.Image]:
                 else "is not a picture that can be read"
             )
             raise ImageError(f"{name} {what}; {READ_ARE}.") from None
+        _refuse_labour(picture, file, name)
         with picture:
             yield picture
+
+
+def _refuse_labour(picture: Image.Image, file: BinaryIO, name: str) -> None:
+    """Refuse small files that decoders would work at for long, or fill the memory for."""
+    if picture.format in ("JPEG", "MPO"):
+        file.seek(0)
+        scans = file.read().count(b"\xff\xda")
+        if scans * picture.width * picture.height > MAX_SCANNED:
+            raise ImageError(f"{name} has {scans} scans, too many to decode; save it anew.")
+    if isinstance(picture, TiffImageFile):
+        tile = (picture.tag_v2.get(TILEWIDTH, 1), picture.tag_v2.get(TILELENGTH, 1))
+        if tile[0] * tile[1] > MAX_TILE:
+            raise ImageError(f"{name} has tiles of {tile[0]}x{tile[1]}, too large; save it anew.")
 
 
 def refuse_foreign(picture: Image.Image, name: str) -> None:
@@ -131,6 +146,18 @@ def names_for(paths: Iterable[Path], suffix: str) -> Iterator[str]:
         yield name + suffix
 
 
+class _Counted(io.BufferedReader):
+    """A file that ends the work of a decoder which reads from it more than `MAX_READS` times."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > MAX_READS:
+            raise OSError("it consists of too many parts")
+        return super().read(size)
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
@@ -140,17 +167,21 @@ def _is_folder(path: Path) -> bool:
 
 def _file(source: Any, name: str) -> BinaryIO:
     """Return an open file, in memory if it is not given by its path."""
-    return _open(Path(source), name) if isinstance(source, (str, os.PathLike)) else _held(source, name)
+    given = isinstance(source, (str, os.PathLike))
+    return _Counted(_open(Path(source), name) if given else _held(source, name))
 
 
-def _open(path: Path, name: str) -> BinaryIO:
+def _open(path: Path, name: str) -> io.FileIO:
     """Open a file, unless it is a pipe or a device, which might never end."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
-            return path.open("rb")
+            return path.open("rb", buffering=0)
     except FileNotFoundError:
-        refuse_url(name, ImageError)
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name):
+            raise ImageError(
+                f"nothing is downloaded: save {name} as a file and give its path."
+            ) from None
         link = f"; it is a link to {path.readlink()}" if path.is_symlink() else ""
         raise ImageError(f"there is no file {name}{link}.") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
@@ -160,7 +191,7 @@ def _open(path: Path, name: str) -> BinaryIO:
     raise ImageError(f"{name} is a pipe or a device; save the picture in a file first.")
 
 
-def _held(source: Any, name: str) -> BinaryIO:
+def _held(source: Any, name: str) -> io.BytesIO:
     """Return a file in memory with the bytes of a file, no more of them than may be read."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source)

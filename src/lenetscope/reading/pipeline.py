@@ -39,7 +39,7 @@ STEPS = (
 )
 """Names of the steps that a reading can skip."""
 
-NARROWEST, OBLONG = 4, 100
+NARROWEST, OBLONG = 4, 60
 """Shorter side in pixels, and ratio of the sides, beyond which a picture cannot show a number."""
 LEFT_OUT = 1.5
 """Advantage, in nats, of a digit made of all the ink if other ways remove all ink as clutter."""
@@ -133,7 +133,7 @@ def _ways(picture: Image.Image, judge: Judge, skip: frozenset[str]) -> list[Way]
         ways += [_read_sheet(found, judge, skip) for found in sheets]
         if not sheets or min(way.unlikely for way in ways) < DOUBT:
             break
-        if max(len(found.pieces) for found in sheets) > MANY:  # not a number, and would take long
+        if sum(len(found.pieces) for found in sheets) > MANY:  # not a number, and would take long
             break
     best = min(ways, key=lambda way: way.unlikely, default=None)
     if small is None and best is not None and best.sheet and "as it is" not in skip:
@@ -192,8 +192,8 @@ def _reading(
     refused = [n for n, digit in enumerate(digits, start=1) if digit.digitness < limit]
     reason = None
     if refused:
-        which = f"{len(refused)} of {len(digits)} signs may not be digits"
-        which = which if len(digits) > 1 else "it may not be a digit"
+        which = f"{len(refused)} of {len(digits)} characters may not be digits"
+        which, lowest = (which, "lowest ") if len(digits) > 1 else ("it may not be a digit", "")
         least = min(digit.digitness for digit in digits)
-        reason = f"{which}: digitness {least:.3f}, below the threshold of {limit:g}"
+        reason = f"{which} ({lowest}probability {least:.3f}, below the threshold of {limit:g})"
     return Reading(text, confidence, tuple(digits), reason, steps)
