@@ -135,7 +135,7 @@ REFUSALS = {
     ),
     "a name that is not text": (
         f"LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {COMMAND} evaluate $'x\\xff'",
-        r"there is no run x\\udcff",
+        r"there is no run x\\ufffd",
     ),
     "an empty name": (f'{COMMAND} evaluate ""', "a word of the command line is empty"),
 }

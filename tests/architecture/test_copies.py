@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import SmallCNN, same_weights
+from conftest import same_weights
 from lenetscope import Architecture, capture
 from lenetscope.errors import UsageError
 from lenetscope.observe import is_observed
@@ -51,8 +51,8 @@ def test_a_model_with_hooks_is_copied_and_saved(make_arch: Make, name: str) -> N
 
 
 @pytest.mark.parametrize("what", ["outputs", "inputs", "gradients"])
-def test_a_model_is_copied_and_saved_while_it_is_captured(what: str) -> None:
-    model = SmallCNN()
+def test_a_model_is_copied_and_saved_while_it_is_captured(make_arch: Make, what: str) -> None:
+    model = make_arch().model
     with capture(model, "conv1", what=what) as seen:
         model(IMAGES).sum().backward()
         for each in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
