@@ -53,7 +53,9 @@ def run(installed: Installed, folder: Path) -> Callable[[str], "subprocess.Compl
 
 def skeleton(text: str) -> list[str]:
     """Return the lines with numbers, also such as >99.9, and the width of white space taken out."""
-    return [" ".join(re.sub(r"[<>]?\d[\d.,]*", "#", line).split()) for line in text.strip().splitlines()]
+    return [
+        " ".join(re.sub(r"[<>]?\d[\d.,]*", "#", line).split()) for line in text.strip().splitlines()
+    ]
 
 
 @pytest.mark.slow
