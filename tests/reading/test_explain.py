@@ -19,7 +19,7 @@ def test_one_row_for_the_picture_and_one_per_digit() -> None:
     figure = plot_steps(Reading("7", 1.0, steps=steps), "a picture")
     axes = [ax for part in figure.subfigs for ax in part.axes]
     titles = {ax.get_title(): ax.title.get_color() for ax in axes if ax.get_title()}
-    assert list(titles) == ["picture", "ink", "3  40 %", "7  90 %", "digit 1: box", "7  100 %"]
+    assert list(titles) == ["picture", "ink", "3  40 %", "7  90 %", "digit 1: box", "7  >99 %"]
     assert titles["3  40 %"] == style.WRONG
     assert titles["7  90 %"] == style.INK
     assert figure.get_suptitle() == "a picture"

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 import lenetscope
 from lenetscope.data.sources.mnist import read_mnist
 from lenetscope.errors import ImageError, UsageError
-from lenetscope.reading import NetworkJudge, read
+from lenetscope.reading import Digit, NetworkJudge, Reading, read
 
 
 class Nearest:
@@ -181,6 +181,15 @@ def test_blank_paper_is_refused(judge: Nearest) -> None:
         assert (found.text, found.confidence, found.digits) == ("", 0.0, ())
         assert found.rejected == "blank: there is no ink in the picture"
         assert str(found) == "-  rejected: blank: there is no ink in the picture"
+
+
+def test_a_reading_shows_itself_and_no_digit_is_certain() -> None:
+    digit = Digit("7", 0.99999, 1.0, (0, 9, 0, 9), (("1", 1e-6),), np.zeros((28, 28), np.uint8))
+    found = Reading("7", 0.99999, (digit,))
+    assert str(found) == "7  >99.9 %"
+    shown = found._repr_html_()
+    assert '<td style="text-align:left">7  &gt;99.9 %</td>' in shown
+    assert "1  &lt;0.1 %" in shown
 
 
 def test_the_threshold_decides_what_is_refused(judge: Nearest) -> None:

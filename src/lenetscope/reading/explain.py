@@ -19,6 +19,7 @@ from lenetscope.reading.judge import Judge
 from lenetscope.reading.results import Reading, Step
 from lenetscope.reading.segmentation import Found
 from lenetscope.reading.sheet import Sheet
+from lenetscope.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -129,7 +130,7 @@ def _plot_row(part: "SubFigure", row: list[Step], columns: int, final: str, pref
             ax.imshow(shown, cmap=style.PIXELS, vmin=0, vmax=1 if shown.dtype.kind == "f" else 255)
         above.set_title(f"{prefix}{step.name}" if number == 0 else step.name, fontsize=9)
         below.set_title(
-            f"{step.label}  {100 * step.probability:.0f} %",
+            f"{step.label}  {percent(step.probability, 0, certain=False)}",
             fontsize=9,
             color=style.INK if step.label == final else style.WRONG,
         )

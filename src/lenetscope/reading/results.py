@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from lenetscope.table import html_table, percent
+
 Array = npt.NDArray[Any]
 
 
@@ -91,8 +93,21 @@ class Reading:
     def __str__(self) -> str:
         """Return the text and the confidence, or the reason to reject it."""
         if self.rejected is None:
-            return f"{self.text}  {100 * self.confidence:.1f} %"
+            return f"{self.text}  {percent(self.confidence, 1, certain=False)}"
         return f"{self.text or '-'}  rejected: {self.rejected}"
+
+    def _repr_html_(self) -> str:
+        def likely(label: str, probability: float) -> str:
+            return f"{label}  {percent(probability, 1, certain=False)}"
+
+        rows = [
+            [
+                likely(d.label, d.probability),
+                ", ".join(likely(*pair) for pair in d.alternatives),
+            ]
+            for d in self.digits
+        ]
+        return html_table([str(self), "or else"], rows, [False, False])
 
     @property
     def rescued_by(self) -> str | None:
