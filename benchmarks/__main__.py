@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import lineup
 
-BENCHMARKS = ("compare", "growth", "inference", "floor", "ablation")
+BENCHMARKS = ("compare", "growth", "inference", "floor", "ablation", "read")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -22,6 +22,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", default="", help=f"contenders, comma-separated: {', '.join(lineup.names())}"
     )
+    parser.add_argument("--handwriting", type=Path, help="people's pictures for read, with labels.csv")
+    parser.add_argument("--count", type=int, default=200, help="pictures that read draws per set")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args(words)
     only = [name for name in args.only.split(",") if name]
@@ -29,6 +31,8 @@ def main(words: list[str] | None = None) -> int:
         parser.error(f"--only does not know {', '.join(sorted(unknown))}")
     if args.repeats < 1 or args.repeats_to_99 < 0:
         parser.error("--repeats must be at least 1, and --repeats-to-99 at least 0")
+    if args.count < 1:
+        parser.error("--count must be at least 1")
 
     wanted = BENCHMARKS if args.which == "all" else (args.which,)
     status = 0
@@ -52,6 +56,10 @@ def main(words: list[str] | None = None) -> int:
         from benchmarks import ablation
 
         ablation.main(args.out, args.smoke)
+    if "read" in wanted:
+        from benchmarks import read
+
+        read.main(args.out, args.smoke, args.handwriting, args.count)
     return status
 
 

@@ -307,7 +307,7 @@ def networks(run: Path | None) -> dict[str, Callable[[Array], Array]]:
             [arch.predict(part).argmax(axis=1) for part in torch.split(tensor(images), 250)]
         )
     reader = load_reader()
-    classifiers["reader"] = lambda images: reader.judge(tensor(images)).probabilities.argmax(1).numpy()
+    classifiers["reader"] = lambda images: reader.single(images)[:, :10].argmax(1).numpy()
     return classifiers
 
 

@@ -15,6 +15,7 @@ Fashion-MNIST: H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747.
 
 import argparse
 import gzip
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -127,7 +128,9 @@ def measure(run: Path | None, read_count: int) -> dict[str, Any]:
         "letters of fonts": drawn,
     }
     scorers: dict[str, Callable[[Tensor], Array]] = {
-        "digitness of the reader": lambda images: reader.judge(images).digitness.numpy()
+        "digitness of the reader": lambda images: np.array(
+            [math.exp(reader.log_digitness(each)) for each in reader.positions(images[:, 0].numpy())]
+        )
     }
     if run is not None:
         arch = Architecture.from_run(run, device="cpu")

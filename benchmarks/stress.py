@@ -25,12 +25,13 @@ FINE = 8
 
 
 class Pens:
-    """MNIST's training images as pen paths."""
+    """MNIST's training images as pen paths, or its test images."""
 
-    def __init__(self) -> None:
-        train = read_mnist().train
-        self.images = train.images[:, 0].numpy()  # (60000, 28, 28)
-        self.labels = train.labels.numpy()
+    def __init__(self, test: bool = False) -> None:
+        mnist = read_mnist()
+        part = mnist.test if test else mnist.train
+        self.images = part.images[:, 0].numpy()  # (60000, 28, 28), or (10000, 28, 28)
+        self.labels = part.labels.numpy()
 
     def pick(self, random: Random) -> tuple[Array, str]:
         """Return the distance of each pixel to a random pen path, (224, 224), and the label."""

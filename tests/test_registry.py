@@ -59,12 +59,12 @@ def shipped(registry: Registry) -> list[str]:
 
 
 def test_what_the_package_registers() -> None:
-    assert shipped(AUGMENTATIONS) == ["affine", "handwriting", "none", "shift"]
-    assert shipped(DATASETS) == ["idx", "mnist", "mnist-and-others"]
+    assert shipped(AUGMENTATIONS) == ["affine", "lines", "none", "shift"]
+    assert shipped(DATASETS) == ["idx", "mnist", "mnist-lines"]
     assert shipped(MODELS) == ["lean", "lenet", "mlp", "reader"]
-    assert shipped(LOSSES) == ["cross-entropy"]
+    assert shipped(LOSSES) == ["cross-entropy", "ctc"]
     assert shipped(OPTIMIZERS) == ["adam", "adamw", "sgd"]
-    assert shipped(SCHEDULES) == ["constant", "cosine", "one-cycle", "two-cycles"]
+    assert shipped(SCHEDULES) == ["constant", "cosine", "one-cycle"]
 
 
 @pytest.mark.parametrize("name", [None, 3, ["mnist"], ""])

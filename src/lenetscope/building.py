@@ -218,9 +218,8 @@ def _build(
 def _use(arch: "Architecture", recipe: Recipe, splits: Splits) -> Splits:
     preprocess = Preprocess(recipe.mean, recipe.std)
     augment = AUGMENTATIONS.get(recipe.augmentation)
-    transform = (lambda images: preprocess(augment(images))) if augment else preprocess
     order = torch.Generator().manual_seed(recipe.seed)
-    arch.train_loader = BatchLoader(splits.train, recipe.batch_size, transform, order)
+    arch.train_loader = BatchLoader(splits.train, recipe.batch_size, preprocess, order, augment)
     arch.val_loader = BatchLoader(splits.valid, BATCH_SIZE, preprocess)
     arch.test_loader = BatchLoader(splits.test, BATCH_SIZE, preprocess)
     arch.splits = splits

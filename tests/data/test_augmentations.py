@@ -69,7 +69,7 @@ def test_affine_rotates_about_the_centre() -> None:
         assert middle == pytest.approx([13.5, 13.5], abs=0.1)
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS.names())
+@pytest.mark.parametrize("name", [name for name in AUGMENTATIONS.names() if name != "lines"])
 def test_training_images_are_augmented_and_no_others(name: str, idx_folder: Path) -> None:
     recipe = Recipe.load("reference", dataset="idx", augmentation=name, batch_size=60, device="cpu")
     arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
@@ -80,6 +80,14 @@ def test_training_images_are_augmented_and_no_others(name: str, idx_folder: Path
     assert torch.equal(images, preprocess(splits.train.images[order])) == (name == "none")
     valid, _ = next(iter(arch.val_loader))
     assert torch.equal(valid, preprocess(splits.valid.images))
+
+
+def test_an_augmentation_may_change_labels_too(idx_folder: Path) -> None:
+    recipe = Recipe.load("reader", dataset="idx", holdout=0, batch_size=60, device="cpu")
+    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
+    lines, characters = next(iter(arch.train_loader))
+    assert len(lines) == len(characters)
+    assert characters.ndim == 2
 
 
 def test_an_unknown_augmentation_is_reported() -> None:

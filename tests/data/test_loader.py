@@ -72,6 +72,31 @@ def test_without_a_generator_the_order_is_that_of_the_data() -> None:
     assert drawn(BatchLoader(numbered(7), 3, lambda x: x)) == list(range(7))
 
 
+def test_an_augmentation_is_given_images_with_their_labels_and_may_change_both() -> None:
+    def pairs(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        assert (images[:, 0, 0, 0] == labels).all()
+        half = len(labels) // 2
+        both = torch.cat([images[:half], images[half : 2 * half]], dim=3)
+        return both, labels[: 2 * half].reshape(2, half).T
+
+    images = torch.arange(23, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 2, 2).contiguous()
+    data = LabelledImages(images, torch.arange(23))
+    seen = torch.Generator().manual_seed(1)
+    loader = BatchLoader(data, 5, lambda x: x.float() + 0.5, seen, pairs)
+    sizes, order = [], []
+    for lines, labels in loader:
+        assert lines.shape[1:] == (1, 2, 4)
+        assert torch.equal(lines[:, 0, 0, ::2] - 0.5, labels.float())  # preprocessed afterwards
+        sizes.append(len(lines))
+        order += labels.T.flatten().tolist()
+    assert sizes == [2, 2, 2, 2, 1]
+    plain = drawn(BatchLoader(data, 5, lambda x: x, torch.Generator().manual_seed(1)))
+    assert order == [label for k, label in enumerate(plain) if k not in (4, 9, 14, 19, 22)]
+    assert drawn(BatchLoader(data, 5, lambda x: x, None, pairs)) == list(
+        range(23)
+    )  # in order: unchanged
+
+
 def test_held_out_images_are_in_neither_part_twice(idx_folder: Path) -> None:
     recipe = Recipe.load("reference", dataset="idx", holdout=13)
     whole = load(recipe.replace(holdout=0), idx_folder)

@@ -159,7 +159,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path, wh
     fill(folder)
     folder /= {"a name that is too long": "x" * 300, "a name with a NUL": "a\0b"}.get(what, "")
     before = sorted(tmp_path.rglob("*"))
-    for name in ("mnist", "mnist-and-others"):
+    for name in ("mnist", "mnist-lines"):
         with pytest.raises(DataError, match=message) as error:
             DATASETS.get(name)(folder, False)
         assert "\n" not in str(error.value)

@@ -9,10 +9,11 @@ from lenetscope import Recipe
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.splits import load
 from lenetscope.errors import UsageError
+from lenetscope.evaluation.outputs import main_output
 from lenetscope.models import MODELS, build, memory_format
 from lenetscope.models.lean import LeanNet
 from lenetscope.models.lenet import LeNet
-from lenetscope.models.reader import ReaderNet
+from lenetscope.models.reader import ReaderNet, single
 from lenetscope.restore import eval_mode
 
 
@@ -63,25 +64,61 @@ def test_the_lean_network_layer_by_layer() -> None:
     assert sum(p.numel() for p in model.parameters()) == 212_682
 
 
-def test_the_reading_network_block_by_block() -> None:
-    model = ReaderNet()
+@pytest.mark.parametrize("width", [28, 29, 100])
+def test_the_reading_network_says_something_at_every_second_pixel(width: int) -> None:
+    model = ReaderNet().eval()
     shapes = {}
     for name, layer in model.named_children():
         layer.register_forward_hook(
             lambda _m, _i, out, name=name: shapes.update({name: tuple(out.shape[1:])})
         )
-    model(torch.zeros(2, 1, 28, 28))
+    logits, positions = model(torch.rand(2, 1, 28, width))
+    quarter = -(-width // 4)
     assert shapes == {
-        "block1": (16, 14, 14), "block2": (32, 14, 14), "block3": (32, 7, 7), "block4": (80, 7, 7),
-        "block5": (80, 7, 7), "block6": (80, 7, 7), "average": (80, 1, 1), "flatten": (80,),
-        "dropout": (80,), "fc": (11,),
+        "block1": (24, 14, -(-width // 2)), "block2": (48, 7, quarter), "block3": (80, 7, quarter),
+        "block4": (80, 7, quarter), "block5": (80, 4, quarter), "block6": (112, 4, quarter),
+        "column": (160, 1, quarter), "context": (160, 1, quarter), "dropout": (160, 1, quarter),
+        "head": (24, 1, quarter),
     }  # fmt: skip
-    assert sum(p.numel() for p in model.parameters()) == 153_995
-    model.eval()
-    images = torch.rand(3, 1, 28, 28)
-    before = model.block4(model.block3(model.block2(model.block1(images))))
-    after = before + model.block6(model.block5(before))
-    assert torch.allclose(model(images), after.mean((2, 3)) @ model.fc.weight.T + model.fc.bias)
+    assert positions.shape == (2, 12, 2 * quarter)
+    assert torch.allclose(positions.exp().sum(dim=1), torch.ones(2, 2 * quarter), atol=1e-5)
+    assert torch.allclose(logits.exp().sum(dim=1), torch.ones(2), atol=1e-5)
+    assert sum(p.numel() for p in model.parameters()) == 692_800
+
+
+@pytest.mark.parametrize("height", [16, 17, 23, 28, 32, 33, 64])
+def test_the_reading_network_takes_lines_of_any_height(height: int) -> None:
+    model = ReaderNet((1, height, 28)).eval()
+    assert model.column[0].kernel_size == (-(-height // 8), 3)
+    logits, positions = model(torch.rand(3, 1, height, 50))
+    assert (logits.shape, positions.shape) == ((3, 11), (3, 12, 26))
+
+
+def test_the_reading_network_reads_one_digit_as_a_line_of_length_one() -> None:
+    model = ReaderNet((3, 20, 28), classes=4).eval()
+    with torch.no_grad():
+        outputs = model(torch.rand(2, 3, 20, 70))
+    assert outputs.logits.shape == (2, 4)
+    assert torch.equal(outputs.logits, single(outputs.positions))
+    for line, row in zip(outputs.positions.double(), outputs.logits, strict=True):
+        for label in range(3):
+            length = line.shape[1]
+            likely = -torch.inf * torch.ones((), dtype=torch.float64)
+            for first in range(length):  # where the label begins and ends, blank outside
+                for last in range(first, length):
+                    path = line[-1].clone()
+                    path[first : last + 1] = line[label, first : last + 1]
+                    likely = torch.logaddexp(likely, path.sum())
+            assert float(row[label]) == pytest.approx(float(likely), abs=1e-3)
+
+
+def test_the_reading_network_sees_the_same_wherever_a_digit_stands() -> None:
+    model = ReaderNet().eval()
+    line = torch.zeros(1, 1, 28, 320)
+    line[..., 150:170] = torch.rand(28, 20)
+    here, there = model(line).positions, model(line.roll(40, dims=3)).positions
+    # 40 pixels are 20 positions; far from both ends, which are seen as paper
+    assert torch.allclose(here[..., 60:100], there[..., 80:120], atol=1e-4)
 
 
 @pytest.mark.parametrize(("wanted", "found"), [("auto", "channels_last"), ("contiguous", "contiguous")])
@@ -111,7 +148,9 @@ def test_every_network_takes_images_of_any_size(name: str, shape: tuple[int, int
     recipe = Recipe.load("reference", model=name)
     model = build(recipe, shape, 7)
     with eval_mode(model):  # else batch normalisation would update its statistics
-        assert model(torch.zeros(2, *shape)).shape == (2, 7)
+        logits = main_output(model(torch.zeros(2, *shape)))
+        assert logits is not None
+        assert logits.shape == (2, 7)
     state = torch.get_rng_state()
     torch.manual_seed(55)
     assert same_weights(model, build(recipe, shape, 7))
@@ -127,8 +166,8 @@ def test_what_cannot_be_built_is_reported() -> None:
         LeNet((1, 3, 9))
     with pytest.raises(UsageError, match="at least 12x12, not 11x28"):
         LeanNet((1, 11, 28))
-    with pytest.raises(UsageError, match="at least 4x4, not 3x9"):
-        ReaderNet((1, 3, 9))
+    with pytest.raises(UsageError, match="at least 16 pixels, not 15"):
+        ReaderNet((1, 15, 90))
 
 
 def test_eval_mode_gives_each_module_its_own_mode_back() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lenetscope.inspection import Inspection
 from lenetscope.questions import Question
-from lenetscope.reading.training import letters
+from lenetscope.reading.training.strokes import shapes, write
 from lenetscope.registry import Registry
 from lenetscope.report import build, familiar, network
 from lenetscope.runs.folder import Run
@@ -127,8 +127,11 @@ def test_letters_are_refused_and_test_images_are_not(digits: Inspection) -> None
 
     assert refused(digits.pixels) < 1.5 * familiar.REFUSED
     torch.manual_seed(0)
-    names = [name for name in letters.STROKES if len(name) == 1]
-    written = torch.cat([letters.write(name, 20) for name in names])  # (480, 28, 28)
+    which = torch.arange(25).repeat_interleave(20)  # A to x
+    hand = 0.5 * torch.randn(500, shapes("letters").points.shape[1], 2)
+    stretch = torch.stack([0.6 + 0.4 * torch.rand(500), torch.ones(500)], dim=1)
+    radius = 1.5 * torch.rand(500) + 0.1
+    written = write(which, "letters", hand, radius, stretch)  # (500, 28, 28)
     pixels = (255 * written[:, None]).to(torch.uint8)
     assert refused(pixels) > 0.75
     with torch.no_grad():

@@ -82,36 +82,6 @@ def test_one_cycle_steers_the_rate_and_leaves_the_momentum() -> None:
     assert rates[-1] < 1e-6
 
 
-def test_two_cycles_are_one_cycle_and_then_a_cosine_from_half_the_rate() -> None:
-    recipe = Recipe.load("reference", optimizer="adam", schedule="two-cycles")
-    optimizers = [OPTIMIZERS.get("adam")(nn.Linear(2, 2).parameters(), recipe) for _ in range(2)]
-    both = SCHEDULES.get("two-cycles")(optimizers[0], recipe, 6, 10)
-    first = SCHEDULES.get("one-cycle")(optimizers[1], recipe, 4, 10)
-    rates: list[list[float]] = [[], []]
-    for step in range(60):
-        for number, (optimizer, schedule) in enumerate(zip(optimizers, (both, first), strict=True)):
-            if number and step >= 40:
-                continue
-            rates[number].append(optimizer.param_groups[0]["lr"])
-            optimizer.step()
-            schedule.step()
-    assert rates[0][:40] == rates[1]
-    expected = [0.005 * (1 + math.cos(math.pi * step / 20)) / 2 for step in range(20)]
-    assert rates[0][40:] == pytest.approx(expected)
-    assert optimizers[0].param_groups[0]["lr"] == 0
-
-
-@pytest.mark.parametrize("steps", [1, 2, 4, 7])
-def test_two_cycles_end_at_zero_whatever_their_length(steps: int) -> None:
-    recipe = Recipe.load("reference", schedule="two-cycles")
-    optimizer = OPTIMIZERS.get("sgd")(nn.Linear(2, 2).parameters(), recipe)
-    schedule = SCHEDULES.get("two-cycles")(optimizer, recipe, 1, steps)
-    for _ in range(steps):
-        optimizer.step()
-        schedule.step()
-    assert optimizer.param_groups[0]["lr"] == (0 if steps > 1 else 0.005)
-
-
 def rates_of(recipe: Recipe, epochs: int, steps: int, done: int = 0) -> list[float]:
     """Return the rate of each step of a schedule that is stepped after each batch."""
     optimizer = OPTIMIZERS.get(recipe.optimizer)(nn.Linear(2, 2).parameters(), recipe)
@@ -134,12 +104,11 @@ def test_the_rate_rises_in_front_of_each_schedule() -> None:
     cosine = rates_of(recipe.replace(schedule="cosine"), 1, 10)
     assert cosine[:4] == pytest.approx(rise)
     assert cosine[4:] == pytest.approx([0.05 * (1 + math.cos(math.pi * k / 6)) for k in range(6)])
-    for name in ("one-cycle", "two-cycles"):
-        plain, warm = recipe.replace(schedule=name, warmup=0), recipe.replace(schedule=name)
-        rates = rates_of(warm, 1, 10)
-        assert rates[:4] == pytest.approx([0.004 * step / 5 for step in range(1, 5)])
-        assert rates[4:] == rates_of(plain, 1, 6)  # to its own first rate
-        assert rates_of(warm, 1, 10, done=1) == rates_of(plain, 1, 10)  # at the beginning only
+    warm = recipe.replace(schedule="one-cycle")
+    plain, rates = warm.replace(warmup=0), rates_of(warm, 1, 10)
+    assert rates[:4] == pytest.approx([0.004 * step / 5 for step in range(1, 5)])
+    assert rates[4:] == rates_of(plain, 1, 6)  # to its own first rate
+    assert rates_of(warm, 1, 10, done=1) == rates_of(plain, 1, 10)  # at the beginning only
     with pytest.raises(
         UsageError, match=r"'warmup' must be less than the epochs to train \(2\), not 2"
     ):

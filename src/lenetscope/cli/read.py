@@ -1,14 +1,20 @@
 """``lenetscope read``: the numbers written in pictures."""
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from lenetscope.cli import app
 from lenetscope.errors import ImageError
 from lenetscope.files import require_writable
+
+if TYPE_CHECKING:
+    from lenetscope.reading.reader import Recogniser
+    from lenetscope.reading.results import Reading
 
 
 def read(
@@ -29,18 +35,14 @@ def read(
     run
         folder of a run whose network to use (default: that of the recipe reader, which is installed)
     threshold
-        lowest probability that each character is a digit, from 0 to 1 (default: the network's own)
+        lowest probability of digits and nothing else, from 0 to 1 (default: the network's own)
     explain
-        folder for a figure of all steps of each reading
+        folder for a figure of each reading: what the network says along the line, and other views
     """
-    from lenetscope import reading
     from lenetscope.reading.files import find_pictures, names_for
+    from lenetscope.reading.reader import load_reader, reader_of
 
-    judge = None
-    if run is not None:
-        folder = app.open_run(run)
-        recipe = folder.recipe()
-        judge = reading.NetworkJudge(folder.load_model(), recipe.mean, recipe.std)
+    reader = load_reader() if run is None else reader_of(app.open_run(run))
     paths: list[Path] = []
     others: list[Path] = []
     failed = False
@@ -61,21 +63,18 @@ def read(
     for figure in figures:
         require_writable(figure)
     written: list[Path] = []
-    for number, path in enumerate(paths):
-        source, name = (sys.stdin.buffer, "standard input") if str(path) == "-" else (path, str(path))
-        try:
-            found = reading.read(
-                source, judge=judge, threshold=threshold, explain=explain is not None, name=name
-            )
-        except ImageError as error:
-            app.complain(error)
+    readings = _readings(paths, reader, threshold, explain is not None)
+    for number, (path, found) in enumerate(zip(paths, readings, strict=True)):
+        if isinstance(found, ImageError):
+            app.complain(found)
             failed = True
             continue
         if figures:
             from lenetscope.plots import style
-            from lenetscope.reading.explain import plot_steps
+            from lenetscope.reading.explain import plot_reading
 
-            style.save(plot_steps(found, f"{Path(name).name}: {found}"), figures[number])
+            name = "standard input" if str(path) == "-" else path.name
+            style.save(plot_reading(found, reader, name), figures[number])
             written.append(figures[number])
         app.show(as_json, {"path": str(path), **found.as_dict()}, f"{path!s:{width}}  {found}")
     if written:
@@ -83,3 +82,29 @@ def read(
         app.note(f"wrote {written[0]}" if one else f"wrote {len(written)} figures in {explain}")
     if failed:
         sys.exit(1)
+
+
+def _readings(
+    paths: list[Path], reader: "Recogniser", threshold: float | None, explain: bool
+) -> "Iterator[Reading | ImageError]":
+    """Yield the readings in the order of the paths, computed by as many threads as there are cores."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    from lenetscope.reading.pipeline import read as read_picture
+
+    def one(path: Path) -> "Reading | ImageError":
+        source, name = (sys.stdin.buffer, "standard input") if str(path) == "-" else (path, str(path))
+        try:
+            return read_picture(source, reader=reader, threshold=threshold, explain=explain, name=name)
+        except ImageError as error:
+            return error
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if len(paths) == 1 or cores == 1:
+        yield from map(one, paths)
+        return
+    torch.set_num_threads(1)  # the cores are shared among pictures instead
+    with ThreadPoolExecutor(cores) as pool:
+        yield from pool.map(one, paths)

@@ -74,6 +74,10 @@ def train(
         if not is_main:
             return
         run.save_scores(scores)
+        if arch.recipe.model == "reader" and len(scores.classes) == 11:  # ten digits, and none
+            from lenetscope.reading.training.calibration import write_reader
+
+            write_reader(run, data_dir)
         seconds = sum(row["train_seconds"] for row in arch.history)
         early = f" of {epochs}; early stopping" if arch.total_epochs < epochs else ""
         best = f", with the weights of epoch {run.weights_epoch()}"

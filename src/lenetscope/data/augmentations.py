@@ -1,8 +1,9 @@
 """Augmentation of training images, a whole batch at a time.
 
-An augmentation takes uint8 images (N, C, H, W) and returns as many of the same shape, each changed at
-random in a way that keeps its label true. Random numbers come from torch's global generator, so that a
-resumed training draws the same ones. Mirroring is not included: a mirrored digit is another shape.
+An augmentation takes uint8 images (N, C, H, W) and labels (N,), and returns images and labels: changed
+at random, in a way that keeps the labels true. Random numbers come from torch's global generator, so
+that a resumed training draws the same ones. Mirroring is not included: a mirrored digit is another
+shape.
 """
 
 import math
@@ -14,14 +15,16 @@ from lenetscope.registry import Registry
 if TYPE_CHECKING:  # late, so that names can be listed without torch
     from torch import Tensor
 
-AUGMENTATIONS: "Registry[Callable[[Tensor], Tensor] | None]" = Registry("augmentation")
+AUGMENTATIONS: "Registry[Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None]"
+AUGMENTATIONS = Registry("augmentation")
 """``"none"`` is None."""
 
 AUGMENTATIONS.register("none")(None)
-AUGMENTATIONS.defer("handwriting", "lenetscope.reading.training.handwriting")
+AUGMENTATIONS.register("shift")(lambda images, labels: (random_shift(images), labels))
+AUGMENTATIONS.register("affine")(lambda images, labels: (random_affine(images), labels))
+AUGMENTATIONS.defer("lines", "lenetscope.reading.training.lines")
 
 
-@AUGMENTATIONS.register("shift")
 def random_shift(images: "Tensor", pixels: int = 2) -> "Tensor":
     """Shift each image by a whole number of pixels in each direction; zeros come in at the border.
 
@@ -56,7 +59,6 @@ def shift(images: "Tensor", down: "Tensor", right: "Tensor") -> "Tensor":
     return picked.permute(0, 3, 1, 2).contiguous()
 
 
-@AUGMENTATIONS.register("affine")
 def random_affine(
     images: "Tensor", degrees: float = 10, pixels: float = 2, scale: float = 0.1, shear: float = 0.15
 ) -> "Tensor":

@@ -19,6 +19,7 @@ class BatchLoader:
         data: images (N, C, H, W) uint8 and labels (N,) int64.
         batch_size: images per batch, at least 1.
         transform: turns a batch of images into the network's input.
+        augment: changes a batch of images and labels first.
         generator: if given, it determines a new random order for each pass; else the order is fixed.
     """
 
@@ -28,9 +29,10 @@ class BatchLoader:
         batch_size: int,
         transform: Callable[[Tensor], Tensor],
         generator: torch.Generator | None = None,
+        augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.data, self.batch_size = data, batch_size
-        self.transform, self.generator = transform, generator
+        self.transform, self.generator, self.augment = transform, generator, augment
 
     def __len__(self) -> int:
         return -(-len(self.data.labels) // self.batch_size)
@@ -45,4 +47,6 @@ class BatchLoader:
         order = torch.randperm(len(labels), generator=self.generator)
         for index in torch.split(order, self.batch_size):
             # several times as fast as images[index]
-            yield self.transform(images.index_select(0, index)), labels.index_select(0, index)
+            batch = images.index_select(0, index), labels.index_select(0, index)
+            inputs, targets = self.augment(*batch) if self.augment else batch
+            yield self.transform(inputs), targets

@@ -1,68 +1,129 @@
-"""The network that reads handwriting: few parameters, and most of its work where maps are small.
+"""The network that reads a line of handwriting: a convolutional network slid over the whole line.
 
-A wide first filter sees strokes of any width. Blocks of 3x3 convolutions follow, each with batch
-normalisation (S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015), which lets a network of this
-size learn from strong augmentation within an hour; the last two are residual (K. He et al., "Deep
-residual learning", CVPR 2016). Global average pooling (M. Lin et al., "Network in network", ICLR 2014)
-makes the prediction depend little on where the digit is.
+Y. LeCun, L. Bottou, Y. Bengio and P. Haffner slid LeNet over a line of digits instead of cutting the
+line into digits ("Gradient-based learning applied to document recognition", Proc. IEEE 86(11), 1998,
+sections VII and VIII: the space displacement network). Here it is trained on whole lines, with the loss
+of A. Graves et al., "Connectionist temporal classification", ICML 2006: for each position along the
+line it returns the probability of each digit, of another character, and of nothing new ("blank").
 """
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lenetscope.errors import UsageError
 from lenetscope.models import MODELS
 
+OTHER, BLANK = 10, 11
+"""Labels of a character that is not a digit, and of nothing new."""
 
-def _block(inputs: int, outputs: int, size: int = 3, *, pool: bool = False) -> nn.Sequential:
+PER_POSITION = 2
+"""Columns of pixels per position."""
+
+
+class LineOutputs(NamedTuple):
+    """What the network returns for a batch of lines.
+
+    Attributes:
+        logits: (N, 11), log-probability that one digit is written, 0 to 9, and last that it is not.
+            One digit is a line of length one.
+        positions: (N, 12, T), log-probability of each label at each position.
+    """
+
+    logits: Tensor
+    positions: Tensor
+
+
+def _block(
+    inputs: int, outputs: int, size: int = 3, *, pool: tuple[int, int] | None = None
+) -> nn.Sequential:
     """Return a convolution that keeps the size of the maps, pooling if asked for, a norm, and ReLU."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False)]
-    if pool:  # first, so that the others have a quarter of the values to process
-        layers.append(nn.MaxPool2d(2))
+    if pool:  # first, so that the others have fewer values to process
+        layers.append(nn.MaxPool2d(pool, ceil_mode=True))
     return nn.Sequential(*layers, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class _Context(nn.Module):
+    """A residual convolution along the line, over positions that are some steps apart."""
+
+    def __init__(self, channels: int, apart: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            channels, channels, (1, 3), padding=(0, apart), dilation=(1, apart), bias=False
+        )
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + functional.relu(self.norm(self.conv(x)))
 
 
 @MODELS.register("reader")
 class ReaderNet(nn.Module):
-    """Six convolutions at three resolutions, global average pooling, and a linear layer.
-
-    153,995 parameters for 28x28 images of one channel and eleven classes (ten digits and none).
+    """Convolutions down to one row, then convolutions along it, which see the whole number.
 
     >>> import torch
-    >>> ReaderNet()(torch.zeros(2, 1, 28, 28)).shape
-    torch.Size([2, 11])
+    >>> logits, positions = ReaderNet().eval()(torch.zeros(2, 1, 28, 100))
+    >>> logits.shape, positions.shape
+    (torch.Size([2, 11]), torch.Size([2, 12, 50]))
 
     Args:
-        image_shape: (C, H, W) of the images.
-        classes: K, the number of logits.
-        dropout: probability of dropping one of the averages.
+        image_shape: (C, H, W) of the lines; their width may be any.
+        classes: of single digits, and one for anything else.
+        dropout: probability of dropping a channel in front of the last layer.
 
     Raises:
-        UsageError: if the images are smaller than 4x4.
+        UsageError: if the lines are lower than 16 pixels.
     """
 
     def __init__(
         self, image_shape: tuple[int, int, int] = (1, 28, 28), classes: int = 11, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        channels, height, width = image_shape
-        if min(height, width) < 4:
-            raise UsageError(f"ReaderNet needs images of at least 4x4, not {height}x{width}.")
-        self.block1 = _block(channels, 16, 5, pool=True)
-        self.block2 = _block(16, 32)
-        self.block3 = _block(32, 32, pool=True)
-        self.block4 = _block(32, 80)
-        self.block5 = _block(80, 80)
-        self.block6 = _block(80, 80)
-        self.average = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(80, classes)
+        channels, height, _ = image_shape
+        if height < 16:
+            raise UsageError(f"ReaderNet needs lines of at least 16 pixels, not {height}.")
+        self.block1 = _block(channels, 24, 5, pool=(2, 2))
+        self.block2 = _block(24, 48, pool=(2, 2))
+        self.block3 = _block(48, 80)
+        self.block4 = _block(80, 80)
+        self.block5 = _block(80, 80, pool=(2, 1))
+        self.block6 = _block(80, 112)
+        self.column = nn.Sequential(
+            nn.Conv2d(112, 160, (-(-height // 8), 3), padding=(0, 1), bias=False),
+            nn.BatchNorm2d(160),
+            nn.ReLU(),
+        )
+        self.context = nn.Sequential(*(_Context(160, apart) for apart in (1, 2, 4)))
+        self.dropout = nn.Dropout2d(dropout)
+        self.head = nn.Conv2d(160, 2 * (classes + 1), 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (N, K) for images (N, C, H, W); the shapes below are for 28x28."""
-        x = self.block1(images)  # (N, 16, 14, 14)
-        x = self.block3(self.block2(x))  # (N, 32, 7, 7)
-        x = self.block4(x)  # (N, 80, 7, 7)
-        x = x + self.block6(self.block5(x))  # (N, 80, 7, 7)
-        logits: Tensor = self.fc(self.dropout(self.flatten(self.average(x))))  # (N, K)
-        return logits
+    def forward(self, lines: Tensor) -> LineOutputs:
+        """Return what is written in lines (N, 1, 28, W); the shapes below are for a width of 100."""
+        x = self.block2(self.block1(lines))  # (N, 48, 7, 25)
+        x = self.block3(x)  # (N, 80, 7, 25)
+        x = self.block5(x + self.block4(x))  # (N, 80, 4, 25)
+        x = self.column(self.block6(x))  # (N, 160, 1, 25)
+        x = self.head(self.dropout(self.context(x)))[:, :, 0]  # (N, 24, 25)
+        halves = x.unflatten(1, (-1, 2)).transpose(2, 3).flatten(2)  # (N, 12, 50)
+        positions = halves.float().log_softmax(dim=1)
+        return LineOutputs(single(positions), positions)
+
+
+def single(positions: Tensor) -> Tensor:
+    """Return the logits (N, K - 1) that a line consists of one label only, and last that it does not.
+
+    The likelihood of one label is summed over where it begins and ends; before and after it is blank.
+
+    Args:
+        positions: (N, K, T) log-probabilities, the last label blank.
+    """
+    upto = positions.cumsum(dim=2)  # (N, K, T), of label or blank from the beginning on
+    blank, each = upto[:, -1:], upto[:, :-2]
+    label = positions[:, :-2]
+    begun = ((blank - positions[:, -1:]) - (each - label)).logcumsumexp(dim=2)  # blank, then the label
+    found = (begun + each - blank + blank[..., -1:]).logsumexp(dim=2)  # (N, K - 2)
+    total = found.logsumexp(dim=1, keepdim=True).clamp_max(-1e-6)
+    return torch.cat([found, torch.log1p(-total.exp())], dim=1)

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any
 from lenetscope.reading.decode import MAX_PIXELS, decode, fit_to, open_picture
 
 if TYPE_CHECKING:
-    from lenetscope.reading.judge import Judge, NetworkJudge
     from lenetscope.reading.pipeline import read
-    from lenetscope.reading.results import Digit, Reading, Step
+    from lenetscope.reading.reader import Reader, load_reader
+    from lenetscope.reading.results import Alternative, Digit, Reading
 
 _HOMES = {
+    "Alternative": "results",
     "Digit": "results",
-    "Judge": "judge",
-    "NetworkJudge": "judge",
+    "Reader": "reader",
     "Reading": "results",
-    "Step": "results",
+    "load_reader": "reader",
     "read": "pipeline",
 }
 
 __all__ = [
     "MAX_PIXELS",
+    "Alternative",
     "Digit",
-    "Judge",
-    "NetworkJudge",
+    "Reader",
     "Reading",
-    "Step",
     "decode",
     "fit_to",
+    "load_reader",
     "open_picture",
     "read",
 ]

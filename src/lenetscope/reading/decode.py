@@ -35,6 +35,8 @@ COPYING = {"WEBP": 20_000_000, "AVIF": 20_000_000}
 IN_PYTHON = 1_500_000
 """The largest picture for decoders written in Python, such as that of PPM as text, in pixels."""
 
+ONE = 1.5
+"""The highest pixel up to which floats go from 0 to 1: resizing with a cubic filter exceeds 1."""
 SIXTEEN_BITS = 1000
 """The highest pixel above which all are numbers of 16 bits; filters exceed 255 a little."""
 BAND = 1_000_000
@@ -217,7 +219,7 @@ def _from_array(source: Tensor | Array, name: str) -> Image.Image:
 def _as_bytes(values: Array) -> Array:
     """Return pixels of any number type as uint8.
 
-    Floats up to 1 are multiplied by 255, numbers of 16 bits divided by 257.
+    Floats up to 1, or a little more, are multiplied by 255, numbers of 16 bits divided by 257.
 
     Raises:
         ValueError: if they are no numbers, or not finite.
@@ -226,9 +228,8 @@ def _as_bytes(values: Array) -> Array:
         raise ValueError(f"pixels must be numbers, not {values.dtype}")
     if not np.isfinite(values).all():
         raise ValueError("it has pixels that are not finite numbers")
-    least_white = 1 if values.dtype.kind in "bf" else 255
     highest = float(values.max())
-    factor = 255 / least_white if highest <= least_white else 1.0
+    factor = 255.0 if values.dtype.kind in "bf" and highest <= ONE else 1.0
     if highest > SIXTEEN_BITS:
         factor = 1 / 257
     result = np.empty(values.shape, dtype=np.uint8)

@@ -1,63 +1,41 @@
 """Reads the number written in a picture.
 
-Each step is a module of this package; docs/reading.md describes them in order. A picture may be read in
-several ways, of which the one with the most probable digits is returned.
+The picture is seen in several ways (`strips`), and the network reads each. The probability of a text is
+its mean over the views, weighted by how likely each view's own best text is; so a view that makes
+no sense, such as the negative of the picture, hardly counts, and views that disagree make it low.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
+from torch import Tensor
 
-from lenetscope.errors import UsageError, listed
+from lenetscope.errors import UsageError
+from lenetscope.models.reader import OTHER, PER_POSITION, single
+from lenetscope.reading import ctc
 from lenetscope.reading.decode import open_picture
-from lenetscope.reading.explain import explain as explained
-from lenetscope.reading.judge import Judge
-from lenetscope.reading.lines import slope_of
-from lenetscope.reading.results import Digit, Reading, Step
-from lenetscope.reading.segmentation import MANY, Found, read_as_one, read_lines
-from lenetscope.reading.sheet import Sheet, find_sheets, turned
-from lenetscope.reading.whole import read_filling, read_small
+from lenetscope.reading.reader import Recogniser, load_reader
+from lenetscope.reading.results import Alternative, Digit, Reading
+from lenetscope.reading.settings import SETTINGS
+from lenetscope.reading.strips import Strip, View, find_views
 
 Array = npt.NDArray[Any]
-
-STEPS = (
-    "as it is",
-    "illumination",
-    "both polarities",
-    "lines of paper",
-    "clutter",
-    "joining",
-    "cutting",
-    "closer look",
-    "turning",
-    "slant",
-    "stroke width",
-)
-"""Names of the steps that a reading can skip."""
-
-NARROWEST, OBLONG = 4, 60
-"""Shorter side in pixels, and ratio of the sides, beyond which a picture cannot show a number."""
-LEFT_OUT = 1.5
-"""Advantage, in nats, of a digit made of all the ink if other ways remove all ink as clutter."""
-CONFIDENT, CLUTTERED = 0.1, 0.1
-"""Cost in nats, and fraction of the ink removed, up to which all the ink is not tried as one digit."""
-DOUBT = 0.7
-"""Cost in nats from which the picture is searched again for hairlines: an even chance, ln 2."""
-AS_IT_IS = 1.0
-"""Advantage, in nats, of classifying a small picture as it is over all other ways."""
+Text = tuple[ctc.Labels, ...]
+"""The labels of each line."""
 
 
 def read(
     image: Any,
     *,
-    judge: Judge | None = None,
+    reader: Recogniser | None = None,
     threshold: float | None = None,
     explain: bool = False,
-    skip: frozenset[str] = frozenset(),
     name: str | None = None,
 ) -> Reading:
     """Read the number written in a picture.
@@ -65,10 +43,9 @@ def read(
     Args:
         image: a path, the bytes of a file, an open binary file, a `PIL.Image.Image`, or pixels as an
             array or tensor.
-        judge: classifies images of single digits; by default the network of the recipe ``reader``.
-        threshold: digitness in [0, 1] below which a digit is refused; by default the judge's own.
-        explain: whether to keep the picture after each step, and the network's prediction for it.
-        skip: names of `STEPS` to skip, to measure what they contribute.
+        reader: reads strips; by default the network of the recipe ``reader`` that is installed.
+        threshold: digitness in [0, 1] below which a text is refused; by default the reader's own.
+        explain: whether to keep the picture and the ways in which it was seen, for `plot_reading`.
         name: of the picture in messages.
 
     Returns:
@@ -76,124 +53,174 @@ def read(
 
     Raises:
         ImageError: if it is not a picture, or damaged or too large.
-        UsageError: if the threshold is not in [0, 1], or a step is unknown.
+        UsageError: if the threshold is not in [0, 1].
     """
-    if judge is None:
-        from lenetscope.reading.reader import load_reader
-
-        judge = load_reader()
-    if unknown := skip - set(STEPS):
-        raise UsageError(f"there is no step {listed(sorted(unknown))}; the steps are {listed(STEPS)}.")
+    reader = load_reader() if reader is None else reader
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"the threshold must be between 0 and 1, not {threshold}.")
     picture, scale = open_picture(image, name)
     shorter, longer = sorted(picture.size)
-    narrow = longer > OBLONG * shorter or shorter < NARROWEST <= longer
-    ways = [] if narrow else _ways(picture, judge, skip)
-    best = min(ways, key=lambda way: way.unlikely) if ways else Way(None, [], 0.0)
-    steps = explained(picture, best.sheet, best.lines, judge) if explain else ()
-    if not best.lines:
-        reason = "too narrow for a digit" if narrow else "blank: there is no ink in the picture"
-        return Reading("", 0.0, (), reason, steps)
-    return _reading(best.sheet, best.lines, scale, judge, threshold, steps)
+    reading = Reading("", 0.0, 0.0, rejected="too narrow for a digit")
+    if longer <= SETTINGS.oblong * shorter and not shorter < SETTINGS.narrowest <= longer:
+        seen = look(picture, reader)
+        reading = _reading(seen, scale, reader.threshold if threshold is None else threshold)
+    size = (round(picture.width / scale), round(picture.height / scale))
+    if not explain:
+        return replace(reading, size=size, views=())
+    picture.thumbnail((SETTINGS.look, SETTINGS.look))
+    return replace(reading, size=size, picture=np.asarray(picture.convert("L")))
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to read a picture.
+class Seen:
+    """What the network says about one view.
 
     Attributes:
-        sheet: on which its digits were found, None if the picture was classified as it is.
-        lines: the digits of each line.
-        before: cost, in nats, of what was assumed before the digits were classified.
+        view: the strips.
+        positions: per strip (12, T) log-probabilities.
+        text: the likeliest digits.
+        log_likelihood: of these digits.
+        log_digitness: log-probability that there are digits and nothing else.
     """
 
-    sheet: Sheet | None
-    lines: list[list[Found]]
-    before: float
+    view: View
+    positions: list[Tensor]
+    text: Text
+    log_likelihood: float
+    log_digitness: float
 
     @property
-    def unlikely(self) -> float:
-        """Cost in nats: the lower, the more probable."""
-        return _cost(self.lines) + self.before
+    def evidence(self) -> float:
+        """Log-likelihood per digit, less the view's doubt: how much sense it makes to see it so."""
+        return self.per_digit - self.view.doubt
+
+    @property
+    def per_digit(self) -> float:
+        """Mean log-likelihood per digit."""
+        return self.log_likelihood / sum(map(len, self.text))
+
+    def likelihoods(self, texts: Sequence[Text]) -> Array:
+        """Return the likelihood of each text in this view."""
+        found = np.zeros(len(texts))
+        fitting = [k for k, text in enumerate(texts) if len(text) == len(self.positions)]
+        if fitting:
+            each = [
+                ctc.log_likelihoods(p, [texts[k][line] for k in fitting]).numpy()
+                for line, p in enumerate(self.positions)
+            ]
+            found[fitting] = np.exp(np.sum(each, axis=0))
+        return found
 
 
-def _ways(picture: Image.Image, judge: Judge, skip: frozenset[str]) -> list[Way]:
-    """Return the ways to read a picture; further ones are tried only while the best is doubtful."""
-    ways: list[Way] = []
-    small, settled = (None, False) if "as it is" in skip else read_small(picture, judge)
-    if small is not None:
-        ways.append(Way(None, [[small]], -AS_IT_IS))
-        # among many other ways one would resemble a digit by chance
-        settled = settled or small.digitness < judge.threshold
-    if settled:
-        return ways
-    for narrow in (False, True):
-        sheets = find_sheets(picture, skip, narrow)
-        ways += [_read_sheet(found, judge, skip) for found in sheets]
-        if not sheets or min(way.unlikely for way in ways) < DOUBT:
-            break
-        if sum(len(found.pieces) for found in sheets) > MANY:  # not a number, and would take long
-            break
-    best = min(ways, key=lambda way: way.unlikely, default=None)
-    if small is None and best is not None and best.sheet and "as it is" not in skip:
-        left_out = best.sheet.left_out
-        if best.unlikely > CONFIDENT or left_out > CLUTTERED:
-            filling = read_filling(picture, judge)
-            ways += [Way(None, [[filling]], -LEFT_OUT * left_out)] if filling else []
-    return ways
+def look(picture: Image.Image, reader: Recogniser) -> list[Seen]:
+    """Return what the network says about the views of a picture, the likeliest first.
+
+    The other kind of ink, and then hairlines, are looked for only while the best text is doubtful.
+
+    Args:
+        picture: of mode L or RGB.
+        reader: reads strips.
+    """
+    seen: list[Seen] = []
+    for settings, enough in ((SETTINGS, SETTINGS.sure), (SETTINGS.for_hairlines(), SETTINGS.doubt)):
+        each = find_views(picture, settings)
+        while not (seen and seen[0].per_digit > enough) and (views := next(each, None)) is not None:
+            seen = sorted(seen + _seen(views, reader), key=lambda one: -one.evidence)
+    return seen
 
 
-def _read_sheet(sheet: Sheet, judge: Judge, skip: frozenset[str]) -> Way:
-    """Read the lines of a sheet; if they slope, rotated as well, and keep the better reading."""
-    before = max(0.0, -sheet.polarity.evidence)
-    lines = read_lines(sheet, judge, skip)
-    if (one := read_as_one(sheet, lines, judge, skip)) is not None:
-        lines = [[one]]
-    slope = slope_of(sheet.pieces)
-    if slope and "turning" not in skip and (level := turned(sheet, slope)) is not None:
-        others = read_lines(level, judge, skip)
-        if _cost(others) < _cost(lines) + 0.2:
-            return Way(level, others, before)
-    return Way(sheet, lines, before)
+def _seen(views: Sequence[View], reader: Recogniser) -> list[Seen]:
+    positions = iter(reader.positions([strip.pixels for view in views for strip in view.strips]))
+    found = []
+    for view in views:
+        own = [next(positions) for _ in view.strips]
+        lines = [tuple(label for label in ctc.best_path(p) if label != OTHER) for p in own]
+        kept = [k for k, line in enumerate(lines) if line]
+        if not kept:  # the likeliest single digit, if unlikely
+            logits = torch.cat([single(p[None])[:, :OTHER] for p in own])  # (lines, 10)
+            kept = [int(logits.amax(dim=1).argmax())]
+            lines[kept[0]] = (int(logits[kept[0]].argmax()),)
+        view = View(view.name, [view.strips[k] for k in kept], view.doubt)
+        own, text = [own[k] for k in kept], tuple(lines[k] for k in kept)
+        likely = sum(float(ctc.log_likelihoods(p, [t])) for p, t in zip(own, text, strict=True))
+        found.append(Seen(view, own, text, likely, sum(map(reader.log_digitness, own))))
+    return found
 
 
-def _cost(lines: list[list[Found]]) -> float:
-    """Return the mean cost per digit."""
-    return float(np.mean([digit.cost for line in lines for digit in line]))
+def _reading(seen: list[Seen], scale: float, threshold: float) -> Reading:
+    if not seen:
+        return Reading("", 0.0, 0.0, rejected="blank: there is no ink in the picture")
+    evidence = np.array([each.evidence for each in seen])
+    weights = np.exp(evidence - evidence.max())
+    weights /= weights.sum()
+    texts = list(dict.fromkeys(each.text for each in seen))
+    table = np.array([each.likelihoods(texts) for each in seen])  # (views, texts)
+    probabilities = weights @ table
+    best = int(probabilities.argmax())
+    text, confidence = texts[best], float(probabilities[best])
+    chosen = next(each for each in seen if each.text == text)
+    digits = [
+        digit
+        for strip, positions, line in zip(chosen.view.strips, chosen.positions, text, strict=True)
+        for digit in _digits(strip, positions, line, scale)
+    ]
+    digitness = math.exp(chosen.log_digitness)
+    alternatives = tuple(
+        Alternative(each.view.name, _shown(each.text), float(weight), each.view.strips)
+        for each, weight in sorted(
+            zip(seen, weights, strict=True), key=lambda pair: pair[0] is not chosen
+        )
+    )
+    reason = None
+    if digitness < threshold:
+        reason = (
+            f"there may be more than digits in it (probability of digits alone {digitness:.3f}, below "
+            f"the threshold of {threshold:g})"
+        )
+    return Reading(_shown(text), confidence, digitness, tuple(digits), reason, alternatives)
 
 
-def _reading(
-    sheet: Sheet | None,
-    lines: list[list[Found]],
-    scale: float,
-    judge: Judge,
-    threshold: float | None,
-    steps: tuple[Step, ...],
-) -> Reading:
-    limit = judge.threshold if threshold is None else threshold
-    digits = []
-    for found in (each for line in lines for each in line):
-        piece = found.piece
-        box = sheet.box_in_picture(piece) if sheet else (0.0, 0.0, piece.width, piece.height)
-        order = [int(k) for k in np.argsort(-found.probabilities)]
-        digits.append(
+def _shown(text: Text) -> str:
+    return " ".join("".join(map(str, line)) for line in text)
+
+
+def _digits(strip: Strip, positions: Tensor, line: ctc.Labels, scale: float) -> list[Digit]:
+    """Return the digits of a line, each with its probability if the others are right."""
+    found = []
+    spans = ctc.align(positions, line)
+    for k, (first, last) in enumerate(spans):
+        others = [label for label in range(OTHER + 1) if label != line[k]]
+        texts = [
+            line,
+            *((*line[:k], label, *line[k + 1 :]) for label in others),
+            line[:k] + line[k + 1 :],
+        ]
+        likely = ctc.log_likelihoods(positions, texts).softmax(dim=0)
+        ranked = sorted(zip(others[:-1], likely[1:-2].tolist(), strict=True), key=lambda pair: -pair[1])
+        before = 0 if k == 0 else (spans[k - 1][1] + first) // 2
+        after = positions.shape[1] if k + 1 == len(spans) else -(-(last + spans[k + 1][0]) // 2)
+        before, after = max(before, first - SETTINGS.reach), min(after, last + SETTINGS.reach)
+        columns = slice(PER_POSITION * before, PER_POSITION * after)
+        found.append(
             Digit(
-                label=str(order[0]),
-                probability=float(found.probabilities[order[0]]) * math.exp(-found.odd),
-                digitness=found.digitness,
-                box=(box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale),
-                alternatives=tuple((str(k), float(found.probabilities[k])) for k in order[1:4]),
-                image=found.prepared.image,
+                label=str(line[k]),
+                probability=float(likely[0]),
+                box=_box(strip, columns, scale),
+                alternatives=tuple((str(label), p) for label, p in ranked[:3]),
+                image=strip.pixels[:, columns],
             )
         )
-    text = " ".join("".join(str(f.probabilities.argmax()) for f in line) for line in lines)
-    confidence = float(np.prod([digit.probability for digit in digits]))
-    refused = [n for n, digit in enumerate(digits, start=1) if digit.digitness < limit]
-    reason = None
-    if refused:
-        which = f"{len(refused)} of {len(digits)} characters may not be digits"
-        which, lowest = (which, "lowest ") if len(digits) > 1 else ("it may not be a digit", "")
-        least = min(digit.digitness for digit in digits)
-        reason = f"{which} ({lowest}probability {least:.3f}, below the threshold of {limit:g})"
-    return Reading(text, confidence, tuple(digits), reason, steps)
+    return found
+
+
+def _box(strip: Strip, columns: slice, scale: float) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom, in the picture, of the ink in some columns of a strip."""
+    ink = strip.pixels[:, columns] > SETTINGS.inked
+    x, y = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
+    if not len(x):
+        x, y = np.array([0, ink.shape[1] - 1]), np.array([0, ink.shape[0] - 1])
+    corners = np.array(
+        [(columns.start + a, b, 1.0) for a in (x[0], x[-1] + 1) for b in (y[0], y[-1] + 1)]
+    )
+    across, down = strip.to_picture @ corners.T / scale
+    return float(across.min()), float(down.min()), float(across.max()), float(down.max())

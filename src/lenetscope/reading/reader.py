@@ -1,22 +1,20 @@
-"""The network that is installed with the package, as a judge of 28x28 images.
+"""The network that reads lines, with what was fitted after its training.
 
-It has eleven classes, the ten digits and "none" (see `reading.training.mnist_and_others`). Digitness is
-the sum of the softmax over the ten digits. Probabilities are the softmax of the ten alone, at a
-temperature fitted on images held out of the 60,000 (C. Guo et al., "On calibration of modern neural
-networks", ICML 2017).
-
-``weights/reader.safetensors`` holds the weights in float16 and everything else in its metadata;
-``python -m benchmarks.ship RUN`` writes it. ``weights/README.md`` is the model card.
+``weights/reader.safetensors`` holds the weights in float16 and everything else in its metadata. The
+recipe ``reader`` writes such a file into its run folder (`training.calibration`), and
+``weights/README.md`` is the model card of the one that is installed with the package.
 """
 
 import functools
 import json
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Protocol, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_of
@@ -24,13 +22,20 @@ from safetensors.torch import save as bytes_of
 from torch import Tensor, nn
 
 from lenetscope.data.preprocess import Preprocess
-from lenetscope.errors import DataError
+from lenetscope.errors import DataError, UsageError
 from lenetscope.files import write_bytes
-from lenetscope.models import MODELS
+from lenetscope.models.reader import PER_POSITION, ReaderNet, single
+from lenetscope.reading import ctc
 from lenetscope.restore import eval_mode
+from lenetscope.runs.folder import Run
 from lenetscope.schema import anything, equal, list_of, mapping_of, number, record
 
-FORMAT = 1
+Array = npt.NDArray[Any]
+
+FILE = "reader.safetensors"
+"""Name of a reader in its run folder."""
+
+FORMAT = 2
 """Version of the file of weights."""
 
 ABOUT = record(
@@ -40,50 +45,39 @@ ABOUT = record(
         "std": list_of(number(1e-6), 1),
         "temperature": number(1e-6),
         "threshold": number(0, 1),
-        "none_share": number(1e-6, 1 - 1e-6),
         "facts": mapping_of(anything),
     }
 )
 """What the metadata of the file hold."""
 
-USUAL_NONE = 0.02
-"""Prior probability that a picture given to `read` does not show a digit."""
-
-BATCH = 250
-"""Images per forward pass: few enough for their feature maps to stay in the caches."""
+WIDTHS = 32
+"""Strips are padded to a multiple of so many pixels, and those of one width share a forward pass."""
 
 
-class Judged(NamedTuple):
-    """Predictions of a reader.
-
-    Attributes:
-        probabilities: (N, 10) of the digits, where the prior probability of "none" is `USUAL_NONE`;
-            one minus their sum is the probability of "none".
-        digitness: (N,) in [0, 1], probability that an image shows a digit, where the prior is the one
-            of the training images.
-    """
-
-    probabilities: Tensor
-    digitness: Tensor
+class Recogniser(Protocol):
+    """What `lenetscope.read` reads strips with."""
 
     @property
-    def with_none(self) -> Tensor:
-        """Probabilities (N, 11), the last of "none"."""
-        none = (1 - self.probabilities.sum(dim=1, keepdim=True)).clamp_min(0)
-        return torch.cat([self.probabilities, none], dim=1)
+    def threshold(self) -> float:
+        """Digitness below which a text is refused."""
+
+    def positions(self, strips: Sequence[Array] | Array) -> list[Tensor]:
+        """Return the log-probabilities (12, T) along each strip (28, W) uint8."""
+
+    def log_digitness(self, positions: Tensor) -> float:
+        """Return the log-probability that there are digits, and nothing else."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A network of ten digits and "none", with what was fitted after its training.
+    """A network that reads lines.
 
     Attributes:
-        model: returns logits (N, 11).
+        model: returns `LineOutputs`.
         mean: that its recipe normalises by.
         std: that its recipe normalises by.
-        temperature: by which the ten logits are divided.
-        threshold: digitness below which an image is refused by default.
-        none_share: fraction of its training images that were of the class "none".
+        temperature: by which its log-probabilities are divided.
+        threshold: digitness below which a text is refused by default.
         facts: how it was trained and what it reached, plain values.
     """
 
@@ -92,32 +86,39 @@ class Reader:
     std: tuple[float, ...]
     temperature: float
     threshold: float
-    none_share: float
     facts: dict[str, Any]
 
-    def judge(self, images: Any) -> Judged:
-        """Predict which digit each image shows, and whether it shows one.
+    def positions(self, strips: Sequence[Array] | Array) -> list[Tensor]:
+        """Return the log-probability of each label at each position of strips.
 
         Args:
-            images: (N, 1, 28, 28) uint8, array or tensor, light on dark.
+            strips: each (28, W) uint8, ink light.
 
-        Raises:
-            DataError: if they are of another shape or dtype.
+        Returns:
+            One (12, T) float32 per strip, with T half of W, rounded up.
         """
-        pixels = torch.as_tensor(images)
-        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (1, 28, 28):
-            raise DataError(
-                "a reader takes uint8 images (N, 1, 28, 28), not "
-                f"{str(pixels.dtype).removeprefix('torch.')} {tuple(pixels.shape)}."
-            )
-        return judged(self.logits(pixels), self.temperature, self.none_share)
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the logits (N, 11), float32, of images as `judge` takes them."""
+        found: list[Tensor] = [torch.empty(0)] * len(strips)
+        widths = np.array([-(-strip.shape[1] // WIDTHS) * WIDTHS for strip in strips])
         preprocess = Preprocess(self.mean, self.std)
         with torch.no_grad(), eval_mode(self.model):
-            parts = [self.model(preprocess(part)).float() for part in torch.split(images, BATCH)]
-        return torch.cat(parts) if parts else torch.empty(0, 11)
+            for width in np.unique(widths):
+                numbers = np.flatnonzero(widths == width)
+                batch = np.zeros((len(numbers), 1, 28, width), dtype=np.uint8)
+                for row, number in zip(batch, numbers.tolist(), strict=True):
+                    row[0, :, : strips[number].shape[1]] = strips[number]
+                outputs = self.model(preprocess(torch.from_numpy(batch))).positions.float()
+                for row, number in zip(outputs / self.temperature, numbers.tolist(), strict=True):
+                    used = -(-strips[number].shape[1] // PER_POSITION)
+                    found[number] = row[:, :used].log_softmax(dim=0)
+        return found
+
+    def single(self, images: Sequence[Array] | Array) -> Tensor:
+        """Return `LineOutputs.logits` (N, 11) of single digits, each (28, W) uint8, ink light."""
+        return torch.cat([single(each[None]) for each in self.positions(images)])
+
+    def log_digitness(self, positions: Tensor) -> float:
+        """Return the log-probability that there are digits, and nothing else."""
+        return ctc.log_digitness(positions)
 
     def save(self, path: Path) -> None:
         """Write the weights in float16, with everything that `load` needs.
@@ -137,7 +138,6 @@ class Reader:
             "std": self.std,
             "temperature": self.temperature,
             "threshold": self.threshold,
-            "none_share": self.none_share,
             "facts": self.facts,
         }
         # a single key, because the order of several would be random
@@ -160,12 +160,12 @@ class Reader:
             version = about["format"]
             about = about if version != FORMAT else ABOUT(about, "reader")
             weights = tensors_of(data)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"{source} is damaged, or not the weights of a reader: {error}.") from error
         if version != FORMAT:
             raise DataError(f"{source} is of format {version}; this version reads format {FORMAT}.")
         with torch.random.fork_rng(devices=[]):
-            model = MODELS.get(about["model"])(image_shape=(1, 28, 28), classes=11, dropout=0.0)
+            model = ReaderNet()
         expected = {name: v for name, v in model.state_dict().items() if v.is_floating_point()}
         shapes = {name: tuple(value.shape) for name, value in expected.items()}
         if shapes != {name: tuple(value.shape) for name, value in weights.items()}:
@@ -180,31 +180,8 @@ class Reader:
             tuple(about["std"]),
             about["temperature"],
             about["threshold"],
-            about["none_share"],
             about["facts"],
         )
-
-
-def judged(logits: Tensor, temperature: float, none_share: float) -> Judged:
-    """Convert logits to probabilities and digitness.
-
-    The probabilities are corrected for the prior of "none", which is lower than among the training
-    images (M. Saerens, P. Latinne and C. Decaestecker, "Adjusting the outputs of a classifier to new a
-    priori probabilities", Neural Computation 14(1), 2002).
-
-    >>> judged(torch.tensor([[2.0, 0.0, 2.0]]), temperature=2.0, none_share=0.02)[1].round(decimals=3)
-    tensor([0.5320])
-
-    Args:
-        logits: (N, K + 1), the last one of "none".
-        temperature: by which the first K are divided for the probabilities, but not for digitness.
-        none_share: fraction of the training images that were of the class "none".
-    """
-    digits, none = logits[:, :-1], logits[:, -1]
-    odds = digits.logsumexp(dim=1) - none  # log odds
-    fewer = math.log(none_share / (1 - none_share)) - math.log(USUAL_NONE / (1 - USUAL_NONE))
-    usual = torch.sigmoid(odds + fewer)
-    return Judged((digits / temperature).softmax(dim=1) * usual[:, None], torch.sigmoid(odds))
 
 
 @functools.cache
@@ -220,3 +197,24 @@ def load_reader() -> Reader:
     except OSError as error:
         raise DataError(f"the installed package is damaged ({file}: {error}); reinstall it.") from error
     return Reader.load(data, str(file))
+
+
+def reader_of(run: Run) -> Recogniser:
+    """Return what reads strips with a run's network, of the recipe ``reader`` or of single digits.
+
+    Raises:
+        DataError: if the run's reader is damaged.
+        UsageError: if its training is not finished, or its network reads no digits.
+    """
+    from lenetscope.reading.single import SingleDigits
+
+    recipe, file = run.recipe(), run.path / FILE
+    if file.exists():
+        return Reader.load(file.read_bytes(), str(file))
+    model = run.load_model()
+    if isinstance(model, ReaderNet):
+        raise UsageError(
+            f"{run.path} has no {FILE}, which the end of its training writes: finish it with "
+            f"lenetscope train --resume {run.path}"
+        )
+    return SingleDigits(model, recipe.mean, recipe.std)

@@ -1,10 +1,11 @@
-"""The result of reading a picture: its digits, and the steps that led to them."""
+"""The result of reading a picture: its digits, and the ways in which it was seen."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
 
+from lenetscope.reading.strips import Strip
 from lenetscope.table import html_table, percent
 
 Array = npt.NDArray[Any]
@@ -16,16 +17,14 @@ class Digit:
 
     Attributes:
         label: "0" to "9".
-        probability: that it is this digit, and was cut out correctly.
-        digitness: probability that it is a digit at all.
+        probability: that it is this digit, if the other ones are right.
         box: left, top, right, bottom in pixels of the picture.
         alternatives: the three next labels with their probabilities, likeliest first.
-        image: (28, 28) uint8, input of the network.
+        image: (28, W) uint8, its part of the strip that the network was given.
     """
 
     label: str
     probability: float
-    digitness: float
     box: tuple[float, float, float, float]
     alternatives: tuple[tuple[str, float], ...]
     image: Array = field(repr=False, compare=False)
@@ -43,24 +42,20 @@ class Digit:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A picture after one step, and the network's prediction for it.
+class Alternative:
+    """A way in which a picture was seen, and what was read in it.
 
     Attributes:
-        name: of the step.
-        picture: (H, W) float in [0, 1], for display.
-        image: (28, 28) uint8, the same resized for the network.
-        label: predicted for that image.
-        probability: of that label.
-        digit: number of the digit that it shows, None for the whole picture.
+        view: what was done.
+        text: the digits read.
+        weight: of this view among all, from 0 to 1.
+        strips: one per line.
     """
 
-    name: str
-    picture: Array = field(repr=False, compare=False)
-    image: Array = field(repr=False, compare=False)
-    label: str = "?"
-    probability: float = 0.0
-    digit: int | None = None
+    view: str
+    text: str
+    weight: float
+    strips: list[Strip] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -70,22 +65,30 @@ class Reading:
     Attributes:
         text: the digits, lines separated by a space; empty if no ink was found.
         confidence: probability that the whole text is correct.
+        digitness: probability that digits, and nothing else, are written there.
         digits: in the order of the text.
         rejected: the reason not to trust the text, None if there is none.
-        steps: one per step, if `lenetscope.read` was called with ``explain``.
+        views: the ways in which the picture was seen, the chosen one first, if `lenetscope.read` was
+            called with ``explain``.
+        picture: (H, W) uint8, the picture in grey and reduced, likewise.
+        size: width and height of the picture, in pixels.
     """
 
     text: str
     confidence: float
+    digitness: float
     digits: tuple[Digit, ...] = ()
     rejected: str | None = None
-    steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
+    views: tuple[Alternative, ...] = field(default=(), repr=False, compare=False)
+    picture: Array | None = field(default=None, repr=False, compare=False)
+    size: tuple[int, int] = (0, 0)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON object that ``lenetscope read --json`` prints."""
         return {
             "text": self.text,
             "confidence": round(self.confidence, 6),
+            "digitness": round(self.digitness, 6),
             "digits": [digit.as_dict() for digit in self.digits],
             "rejected": self.rejected,
         }
@@ -108,14 +111,3 @@ class Reading:
             for d in self.digits
         ]
         return html_table([str(self), "or else"], rows, [False, False])
-
-    @property
-    def rescued_by(self) -> str | None:
-        """Name of the step from which the prediction was the final one; None if it always was."""
-        if len(self.digits) != 1 or not self.steps:
-            return None
-        labels = [step.label for step in self.steps]
-        first = len(labels)
-        while first and labels[first - 1] == self.digits[0].label:
-            first -= 1
-        return self.steps[first].name if 0 < first < len(labels) else None

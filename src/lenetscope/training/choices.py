@@ -17,8 +17,6 @@ OPTIMIZERS: "Registry[Callable[[Iterable[nn.Parameter], Recipe], Optimizer]]" = 
 SCHEDULES: "Registry[Callable[[Optimizer, Recipe, int, int], Any]]" = Registry("schedule")
 """Each makes a scheduler of (optimizer, recipe, epochs that it spans, steps per epoch), or None."""
 
-SCHEDULES.defer("two-cycles", "lenetscope.reading.training.two_cycles")
-
 
 @LOSSES.register("cross-entropy")
 def _cross_entropy(recipe: Recipe) -> "nn.Module":
@@ -29,6 +27,13 @@ def _cross_entropy(recipe: Recipe) -> "nn.Module":
     if not recipe.label_smoothing:
         return nn.CrossEntropyLoss()
     return SmoothedCrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+
+
+@LOSSES.register("ctc")
+def _ctc(_recipe: Recipe) -> "nn.Module":
+    from lenetscope.training.losses import LineLoss
+
+    return LineLoss()
 
 
 def _optimizer(name: str, parameters: "Iterable[nn.Parameter]", recipe: Recipe) -> "Optimizer":

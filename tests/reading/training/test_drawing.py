@@ -11,7 +11,15 @@ from skimage.morphology import skeletonize
 
 from lenetscope import Recipe
 from lenetscope.data.splits import load
-from lenetscope.reading.training.drawing import blur, cut_corners, draw, path_segments, thin, widen
+from lenetscope.reading.training.drawing import (
+    blur,
+    cut_corners,
+    draw,
+    path_segments,
+    thin,
+    uniform,
+    widen,
+)
 
 CROSS = ndimage.generate_binary_structure(2, 1)
 
@@ -21,13 +29,25 @@ def digits() -> torch.Tensor:
     return load(Recipe.load("reference")).test.images[:60, 0].float() / 255
 
 
+@pytest.mark.parametrize("shape", [4000, (40, 1, 100)])
+def test_random_numbers_fill_their_interval_evenly(shape: int | tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    numbers = uniform(shape, -2, 6)
+    assert numbers.shape == torch.zeros(shape).shape
+    assert -2 <= float(numbers.min()) < -1.9 < 5.9 < float(numbers.max()) <= 6
+    counts = torch.histc(numbers, bins=4, min=-2, max=6) / numbers.numel()
+    assert counts.tolist() == pytest.approx([0.25] * 4, abs=0.03)
+    torch.manual_seed(0)
+    assert torch.equal(uniform(shape, -2, 6), numbers)
+
+
 def test_a_stroke_is_as_dark_as_it_is_near() -> None:
     ends, radius = (3.0, 4.0, 15.0, 9.0), 1.2
-    picture = draw(torch.tensor([[ends]]), torch.tensor([radius]), side=20)[0]
+    picture = draw(torch.tensor([[ends]]), torch.tensor([radius]), 20, 18)[0]
     x0, y0, x1, y1 = ends
     steps = np.linspace(0, 1, 5001)
     path = np.stack([x0 + steps * (x1 - x0), y0 + steps * (y1 - y0)], axis=1)
-    for x, y in [(3, 4), (9, 6), (9, 7), (1, 3), (16, 10), (8, 4), (0, 19)]:
+    for x, y in [(3, 4), (9, 6), (9, 7), (1, 3), (16, 10), (8, 4), (0, 19), (17, 19)]:
         distance = np.hypot(*(path - (x, y)).T).min()
         assert float(picture[y, x]) == pytest.approx(np.clip(radius + 0.5 - distance, 0, 1), abs=1e-3)
 

@@ -14,4 +14,4 @@ if TYPE_CHECKING:  # late, so that names can be listed without torch
     from lenetscope.data.dataset import RawDataset
 
 DATASETS: "Registry[Callable[[Path | None, bool], RawDataset]]" = Registry("dataset", __name__)
-DATASETS.defer("mnist-and-others", "lenetscope.reading.training.mnist_and_others")
+DATASETS.defer("mnist-lines", "lenetscope.reading.training.lines")

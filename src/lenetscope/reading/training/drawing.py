@@ -1,7 +1,6 @@
 """Draws strokes and changes the ink of a batch of images, as tensors.
 
-Images are (N, H, W) float32, 0 for paper and 1 for ink; coordinates are in pixels. Nothing here is
-random: `handwriting` and `mnist_and_others` draw the random numbers.
+Images are (N, H, W) float32, 0 for paper and 1 for ink; coordinates are in pixels.
 
 Thinning: T. Y. Zhang and C. Y. Suen, "A fast parallel algorithm for thinning digital patterns", Comm.
 ACM 27(3), 1984. Corner cutting: G. M. Chaikin, "An algorithm for high-speed curve generation", Computer
@@ -13,28 +12,34 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def draw(segments: Tensor, radius: Tensor, side: int = 28) -> Tensor:
+def uniform(count: int | tuple[int, ...], low: float, high: float) -> Tensor:
+    """Return random numbers of an interval."""
+    return torch.rand(count) * (high - low) + low
+
+
+def draw(segments: Tensor, radius: Tensor, height: int = 28, width: int = 28) -> Tensor:
     """Draw straight segments with a round pen, anti-aliased.
 
     >>> line = torch.tensor([[[2.0, 5.0, 8.0, 5.0]]])  # from x 2 to x 8 in row 5
-    >>> picture = draw(line, torch.tensor([0.5]), side=12)
+    >>> picture = draw(line, torch.tensor([0.5]), 12, 12)
     >>> picture[0, 4:7, 5].tolist()
     [0.0, 1.0, 0.0]
 
     Args:
         segments: (N, S, 4), x and y of both ends, in pixels; NaN for a segment that is missing.
         radius: (N,) of the pen, in pixels.
-        side: height and width of the images, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
 
     Returns:
-        (N, side, side) in [0, 1].
+        (N, height, width) in [0, 1].
     """
-    axis = torch.arange(side, dtype=torch.float32)
-    nearest = torch.full((len(segments), side, side), 1e6)  # squared distance to the ink
+    rows, columns = torch.arange(float(height)), torch.arange(float(width))
+    nearest = torch.full((len(segments), height, width), 1e6)  # squared distance to the ink
     for ends in segments.unbind(dim=1):  # (N, 4)
         x0, y0, x1, y1 = (value[:, None, None] for value in ends.unbind(dim=1))
         across, along = x1 - x0, y1 - y0
-        x, y = axis[None, None, :] - x0, axis[None, :, None] - y0
+        x, y = columns[None, None, :] - x0, rows[None, :, None] - y0
         length = (across.square() + along.square()).clamp_min(1e-6)
         part = ((x * across + y * along) / length).clamp_(0, 1)  # nearest point of the segment
         distance = (x - part * across).square_().add_((y - part * along).square_())
@@ -128,28 +133,3 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
     count = len(images)
     rows = functional.conv2d(images[None], kernel[:, :, None, :], padding=(0, 3), groups=count)
     return functional.conv2d(rows, kernel[:, :, :, None], padding=(3, 0), groups=count)[0]
-
-
-def boxed(pictures: Tensor) -> Tensor:
-    """Scale ink to a longest side of 20 pixels, and centre it in 28x28, as MNIST's images were made.
-
-    Args:
-        pictures: (N, H, W) in [0, 1], with ink in each.
-    """
-    count, height, width = pictures.shape
-    centre, longest = [], torch.zeros(count)
-    for axis, length in ((2, height), (1, width)):
-        inked = (pictures > 0.3).any(dim=axis).to(torch.uint8)  # (N, length)
-        extent = length - inked.argmax(dim=1) - inked.flip(1).argmax(dim=1)
-        longest = torch.maximum(longest, extent.float())
-        mass = pictures.sum(dim=axis)
-        centre.append((mass * (torch.arange(length) + 0.5)).sum(1) / mass.sum(1).clamp_min(1e-3))
-    y, x = centre
-    reach = 1.4 * longest  # 28 pixels of the result, in pixels of the picture
-    zero = torch.zeros(count)
-    affine = torch.stack(
-        [reach / width, zero, 2 * x / width - 1, zero, reach / height, 2 * y / height - 1], dim=1
-    )
-    grid = functional.affine_grid(affine.view(count, 2, 3), [count, 1, 56, 56], align_corners=False)
-    fine = functional.grid_sample(pictures[:, None], grid, align_corners=False)
-    return functional.avg_pool2d(fine, 2)[:, 0]

@@ -1,0 +1,137 @@
+"""Makes the reader of a finished run of the recipe ``reader``: its weights, temperature and threshold.
+
+Both are fitted on digits that the run held out, the temperature on lines that are composed of them.
+(C. Guo et al., "On calibration of modern neural networks", ICML 2017.)
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from lenetscope.data.dataset import LabelledImages
+from lenetscope.data.splits import load
+from lenetscope.evaluation.reliability import reliability
+from lenetscope.models.reader import OTHER, LineOutputs
+from lenetscope.reading import ctc
+from lenetscope.reading.reader import FILE, Reader
+from lenetscope.reading.training.lines import compose
+from lenetscope.runs.folder import Run
+from lenetscope.training.losses import LineLoss
+
+Lines = list[tuple[Tensor, Tensor]]
+"""Positions (N, 12, T) and characters (N, L) of lines of one width each."""
+
+REFUSED = 0.002
+"""Fraction of true digits that may be refused; much less than 1 %, because people's are harder."""
+
+LENGTHS = (1, 2, 3, 4, 5, 6, 7)
+"""Characters of the lines that the temperature is fitted on, as many digits for each."""
+
+
+def write_reader(run: Run, data_dir: Path | None = None) -> Reader:
+    """Fit a run's network, write `reader.FILE` into the run's folder, and return the reader."""
+    recipe = run.recipe()
+    splits = load(recipe, data_dir or run.data_dir())
+    run.require_same_data(splits)
+    model = run.load_model()
+    for value in model.state_dict().values():  # as it will be loaded
+        if value.is_floating_point():
+            value.copy_(value.half().float())
+    plain = Reader(model, recipe.mean, recipe.std, 1.0, 0.0, {})
+    lines = _lines(plain, splits.valid, recipe.seed)
+    temperature = fit_temperature(lines)
+    reader = Reader(model, recipe.mean, recipe.std, temperature, 0.0, {})
+    single = {"held out": _single(reader, splits.valid), "test": _single(reader, splits.test)}
+    positions, _ = single["held out"]
+    digitness = torch.tensor([math.exp(ctc.log_digitness(each)) for each in positions])
+    threshold = threshold_for(digitness)
+    facts: dict[str, Any] = {
+        "epochs": len(run.history()),
+        "seconds": round(sum(row["train_seconds"] for row in run.history())),
+        "lines": _figures(lines, temperature, threshold),
+    }
+    facts |= {
+        name: _figures([(torch.stack(found), labels[:, None])], 1.0, threshold)
+        for name, (found, labels) in single.items()
+    }
+    reader = Reader(model, recipe.mean, recipe.std, temperature, threshold, facts)
+    reader.save(run.path / FILE)
+    return reader
+
+
+def fit_temperature(lines: Lines) -> float:
+    """Return the temperature by which to divide log-probabilities for the highest likelihood."""
+    loss = LineLoss()
+    counts = [int((labels >= 0).sum()) for _, labels in lines]
+
+    def unlikely(log_temperature: float) -> float:
+        scaled = [(each / math.exp(log_temperature)).log_softmax(dim=1) for each, _ in lines]
+        losses = [
+            float(loss(LineOutputs(each, each), labels))
+            for each, (_, labels) in zip(scaled, lines, strict=True)
+        ]
+        return float(np.average(losses, weights=counts))
+
+    found = minimize_scalar(unlikely, bounds=(-1.5, 1.5), method="bounded", options={"xatol": 1e-3})
+    return math.exp(float(found.x))
+
+
+def threshold_for(digitness: Tensor, fraction: float = REFUSED) -> float:
+    """Return the highest threshold, to three decimals, that refuses at most a fraction of digits.
+
+    >>> threshold_for(torch.tensor([0.1236, 0.5, 0.6, 0.9]), fraction=0.25)
+    0.5
+
+    Args:
+        digitness: (N,) of true digits.
+        fraction: of them that may be refused.
+    """
+    allowed = int(fraction * len(digitness) + 1e-9)
+    limit = float(digitness.sort().values[min(allowed, len(digitness) - 1)])
+    return int(limit * 1000 + 1e-6) / 1000  # rounded down, so that not more are refused
+
+
+def _lines(reader: Reader, digits: LabelledImages, seed: int) -> Lines:
+    """Compose lines of every length, and return what the network says along them."""
+    found, images = [], torch.as_tensor(digits.images[:])
+    for length in LENGTHS:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + length)
+            lines, written = compose(images, digits.labels, length=length)
+        found.append((torch.stack(reader.positions(lines[:, 0].numpy())), written))
+    return found
+
+
+def _single(reader: Reader, digits: LabelledImages) -> tuple[list[Tensor], Tensor]:
+    return reader.positions(torch.as_tensor(digits.images[:])[:, 0].numpy()), digits.labels
+
+
+def _figures(lines: Lines, temperature: float, threshold: float) -> dict[str, Any]:
+    """Return how many lines of digits there are, how many are read exactly, and so on."""
+    right: list[bool] = []
+    before, after, refused = list[float](), list[float](), 0
+    for positions, labels in lines:
+        written = [tuple(label for label in line if label >= 0) for line in labels.tolist()]
+        used = [k for k, line in enumerate(written) if line and OTHER not in line]
+        plain = positions[used]
+        scaled = (plain / temperature).log_softmax(dim=1)
+        texts = [ctc.best_path(each) for each in scaled]
+        right += [text == written[k] for text, k in zip(texts, used, strict=True)]
+        before += ctc.log_likelihoods(plain, texts).exp().tolist()
+        after += ctc.log_likelihoods(scaled, texts).exp().tolist()
+        refused += sum(math.exp(ctc.log_digitness(each)) < threshold for each in scaled)
+    counts = {"n": len(right), "exact": sum(right), "refused": refused}
+    return counts | {"ece_before": _ece(before, right), "ece": _ece(after, right)}
+
+
+def _ece(confidence: list[float], right: list[bool]) -> float:
+    """Return the calibration error of the probability that a text is right."""
+    likely: npt.NDArray[Any] = np.array(confidence).clip(0, 1)
+    found = reliability(np.stack([1 - likely, likely], axis=1), np.array(right).astype(int))
+    return round(found.ece, 5)
