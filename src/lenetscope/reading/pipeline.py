@@ -164,7 +164,9 @@ def _reading(seen: list[Seen], scale: float, threshold: float) -> Reading:
         for strip, positions, line in zip(chosen.view.strips, chosen.positions, text, strict=True)
         for digit in _digits(strip, positions, line, scale)
     ]
-    digitness = math.exp(chosen.log_digitness)
+    # over all views, however well a text fits: in many views of a shoe one resembles a digit by chance
+    plausible = [math.exp(-each.view.doubt) for each in seen]
+    digitness = float(np.average([math.exp(each.log_digitness) for each in seen], weights=plausible))
     alternatives = tuple(
         Alternative(each.view.name, _shown(each.text), float(weight), each.view.strips)
         for each, weight in sorted(
