@@ -139,13 +139,14 @@ def _other_characters(glyphs: Tensor, labels: Tensor, mixture: Mixture) -> tuple
     likely = torch.where(before, 0.4, torch.where(after, 0.5, between))
     marked = (torch.rand(count, length) < likely) & (torch.rand(count, 1) < mixture.marks) & ~strange
     makers = {"before": marked & before, "after": marked & after, "between": marked & ~before & ~after}
+    digits = glyphs  # without marks, for others to take apart
     for name, chosen in makers.items():
         places = chosen.flatten().nonzero()[:, 0]
         if len(places):
             glyphs = glyphs.index_copy(0, places, _marks(len(places), name))
     places = strange.flatten().nonzero()[:, 0]
     if len(places):
-        glyphs = glyphs.index_copy(0, places, others(len(places), glyphs, labels.flatten()))
+        glyphs = glyphs.index_copy(0, places, others(len(places), digits, labels.flatten()))
     labels = torch.where(strange, OTHER, torch.where(marked, -1, labels))
     return glyphs, labels
 
