@@ -28,7 +28,7 @@ def test_a_letter_is_scaled_and_centred_like_a_digit() -> None:
 
 def test_the_tables_have_percentages_of_all_images_and_of_those_read() -> None:
     images = np.zeros((2, 28, 28), np.uint8)
-    images[1, 4:24, 13:15] = 255
+    images[1, 4:24, 13:16] = 255
     confidence, rejected = through_read(images)
     assert confidence[0] == 0
     assert confidence[1] > 0.5
