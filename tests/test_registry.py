@@ -51,6 +51,31 @@ def test_a_file_of_a_package_registers_its_name_when_it_is_looked_up(
         SHAPES.get("cube")
 
 
+def test_what_a_user_names_is_imported_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_things.py").write_text("seven = 7\n")
+    (tmp_path / "own_broken.py").write_text("1 / 0\n")
+    (tmp_path / "own_needs.py").write_text("import own_missing\n")
+    registry: Registry[int] = Registry("number", open=True)
+    before = list(sys.path)
+    assert registry.get("own_things:seven") == 7
+    for name, said in {
+        "own_things:eight": "own_things has no 'eight'",
+        "own_thing:seven": "there is no module 'own_thing' in",
+        "own_broken:x": "importing own_broken failed: ZeroDivisionError",
+        "own_needs:x": "importing own_needs failed: No module named 'own_missing'",
+        ":x": "'module:name'",
+    }.items():
+        with pytest.raises(UsageError, match=said):
+            registry.get(name)
+    assert sys.path == before
+    closed: Registry[int] = Registry("number")
+    with pytest.raises(UsageError, match="unknown number"):
+        closed.get("own_things:seven")
+
+
 def shipped(registry: Registry) -> list[str]:
     """The names that the package itself registers, not those of other tests."""
     entries = {name: registry.get(name) for name in registry.names()}

@@ -3,13 +3,18 @@
 A registry is filled by decorators. It may also be given a package in which each file registers one
 thing under the file's own name: ``models/lenet.py`` registers ``"lenet"``. Such a file is imported
 when its name is looked up, so that names can be listed without importing torch.
+
+Where a registry allows it, ``module:name`` is a thing of the user's own, found as Python finds modules,
+or in the current folder.
 """
 
 import pkgutil
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from lenetscope.errors import UsageError, unknown
 
@@ -29,10 +34,12 @@ class Registry(Generic[T]):
     Args:
         kind: what is registered, for error messages.
         package: name of a package whose files each register one thing.
+        open: whether ``module:name`` is looked up, too.
     """
 
-    def __init__(self, kind: str, package: str | None = None) -> None:
+    def __init__(self, kind: str, package: str | None = None, *, open: bool = False) -> None:
         self.kind = kind
+        self.open = open
         self._package = package
         self._entries: dict[str, T] = {}
         self._modules: dict[str, str] = {}
@@ -60,10 +67,14 @@ class Registry(Generic[T]):
         """Return what is registered as ``name``.
 
         Raises:
-            UsageError: if the name is unknown; the message suggests the nearest known one.
+            UsageError: if the name is unknown, with the nearest known one; or if an import fails or
+                lacks the name.
         """
         if not isinstance(name, str):
             raise UsageError(unknown(self.kind, name, self.names()))
+        if self.open and ":" in name:
+            found: T = imported(name)
+            return found
         module = self._all_modules().get(name)
         if name not in self._entries and module:
             import_module(module)
@@ -85,3 +96,36 @@ class Registry(Generic[T]):
             if not module.name.startswith("_"):
                 found[module.name.replace("_", "-")] = f"{self._package}.{module.name}"
         return found
+
+
+def imported(path: str) -> Any:
+    """Import what a user names as ``module:name``, from the current folder or where Python looks.
+
+    >>> imported("math:pi")
+    3.141592653589793
+
+    Raises:
+        UsageError: if there is no such module, or no such name in it, or if importing it raises.
+    """
+    module, _, name = path.partition(":")
+    if not module or not name:
+        raise UsageError(f"'{path}' is not of the form 'module:name'.")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise UsageError(
+                f"'{path}': there is no module '{module}' in {here} or among the installed ones."
+            ) from error
+        raise UsageError(f"'{path}': importing {module} failed: {error}.") from error
+    except Exception as error:  # the module is the user's, and may raise anything
+        raise UsageError(
+            f"'{path}': importing {module} failed: {type(error).__name__}: {error}."
+        ) from error
+    finally:
+        sys.path.remove(here)
+    if not hasattr(found, name):
+        raise UsageError(f"'{path}': {module} has no '{name}'.")
+    return getattr(found, name)

@@ -22,7 +22,8 @@ def _flag(item: "dataclasses.Field[Any]") -> Any:
         kind, allowed = str, get_args(kind)  # the recipe checks the value, and knows its short forms
     elif registry := item.metadata["registry"]:
         module, _, name = registry.partition(":")
-        allowed = getattr(import_module(f"lenetscope.{module}"), name).names()
+        registered = getattr(import_module(f"lenetscope.{module}"), name)
+        allowed = [*registered.names(), *["module:name of your own"] * registered.open]
     text = item.metadata["help"] + (f": {', '.join(allowed)}" if allowed else "")
     default = getattr(_REFERENCE, item.name)
     shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default).lower()

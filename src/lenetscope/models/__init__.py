@@ -13,7 +13,7 @@ from lenetscope.registry import Registry
 if TYPE_CHECKING:  # late, so that names can be listed without torch
     from torch import nn
 
-MODELS: "Registry[Callable[..., nn.Module]]" = Registry("model", __name__)
+MODELS: "Registry[Callable[..., nn.Module]]" = Registry("model", __name__, open=True)
 
 
 def build(recipe: Recipe, image_shape: tuple[int, int, int], classes: int) -> "nn.Module":
