@@ -94,6 +94,12 @@ def test_what_is_not_allowed_is_reported_once(cli: Cli, folder: Path, tmp_path: 
     assert "nowhere" in err
 
 
+def test_a_mistyped_option_is_not_taken_for_a_picture(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    status, out, err = cli(folder / "7.png", "--explian", tmp_path)
+    assert (status, out) == (2, "")
+    assert "unknown option '--explian'; did you mean '--explain'?" in err
+
+
 def test_a_folder_passes_over_what_is_no_picture_and_reads_the_rest(cli: Cli, folder: Path) -> None:
     (folder / "notes.png").write_text("not a picture")
     (folder / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from lenetscope.cli import app
-from lenetscope.errors import ImageError
+from lenetscope.errors import ImageError, UsageError, unknown
 from lenetscope.files import require_writable
 
 if TYPE_CHECKING:
     from lenetscope.reading.reader import Recogniser
     from lenetscope.reading.results import Reading
+
+OPTIONS = ("--run", "--threshold", "--explain", "--json")
 
 
 def read(
@@ -42,6 +44,9 @@ def read(
     from lenetscope.reading.files import find_pictures, names_for
     from lenetscope.reading.reader import load_reader, reader_of
 
+    for path in images:  # a hyphen in front is allowed, because - is standard input
+        if str(path).startswith("--") and not path.exists():
+            raise UsageError(unknown("option", str(path), OPTIONS))
     reader = load_reader() if run is None else reader_of(app.open_run(run))
     paths: list[Path] = []
     others: list[Path] = []
