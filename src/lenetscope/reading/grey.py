@@ -4,44 +4,38 @@ Grey is the luma of ITU-R BT.601, or the first principal component of the colour
 are equally bright and differ in colour only.
 """
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
-Array = npt.NDArray[Any]
-
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+LUMA = np.array([0.299, 0.587, 0.114])
 EQUALLY_BRIGHT = 0.35
 """Fraction of the colours' contrast below which luma is replaced by the principal component."""
+SAMPLE = 160
+"""Pixels: longest side of what the colours are sampled from."""
 
 
-def to_grey(pixels: Array) -> Array:
-    """Return the grey of a picture.
+def to_grey(picture: Image.Image) -> Image.Image:
+    """Return a picture of mode L.
 
-    >>> to_grey(np.full((2, 2, 3), 255, dtype=np.uint8))
-    array([[1., 1.],
-           [1., 1.]], dtype=float32)
+    >>> to_grey(Image.new("RGB", (2, 2), "white")).getpixel((0, 0))
+    255
 
     Args:
-        pixels: (H, W) or (H, W, 3) uint8.
-
-    Returns:
-        (H, W) float32 in [0, 1].
+        picture: of mode L or RGB.
     """
-    values = pixels.astype(np.float32) / 255
-    if values.ndim == 2:
-        return values
-    luma: Array = values @ LUMA  # (H, W)
-    every = max(1, values.shape[0] * values.shape[1] // 20_000)
-    sample = values.reshape(-1, 3)[::every]
-    if len(sample) == 1:
-        return luma
-    spread, axes = np.linalg.eigh(np.cov(sample, rowvar=False))
-    if spread[-1] < 1e-4 or float((sample @ LUMA).var()) > EQUALLY_BRIGHT**2 * spread[-1]:
-        return luma
-    along = values @ axes[:, -1].astype(np.float32)
-    low, high = np.percentile(along[:: max(1, along.shape[0] // 200)], [0.5, 99.5])
-    stretched: Array = np.clip((along - low) / max(high - low, 1e-6), 0, 1)
-    together = float(((stretched - stretched.mean()) * (luma - luma.mean())).mean())  # covariance
-    return stretched if together >= 0 else 1 - stretched
+    if picture.mode == "L":
+        return picture
+    shrink = min(1.0, SAMPLE / max(picture.size))
+    size = (max(1, round(shrink * picture.width)), max(1, round(shrink * picture.height)))
+    colours = np.asarray(picture.resize(size, Image.Resampling.NEAREST)).reshape(-1, 3).astype(float)
+    apart = colours - colours.mean(axis=0)
+    covariance = apart.T @ apart / len(colours)
+    spread, axes = np.linalg.eigh(covariance)
+    if spread[-1] < 7 or LUMA @ covariance @ LUMA > EQUALLY_BRIGHT**2 * spread[-1]:
+        return picture.convert("L")
+    axis = axes[:, -1]
+    axis = axis if axis @ covariance @ LUMA >= 0 else -axis  # dark stays dark
+    low, high = np.percentile(colours @ axis, [0.5, 99.5])
+    scale = 255 / max(high - low, 1.0)
+    matrix = (*(scale * axis).tolist(), -scale * low)
+    return picture.convert("L", matrix)

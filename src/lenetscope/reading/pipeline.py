@@ -20,6 +20,7 @@ from lenetscope.errors import UsageError
 from lenetscope.models.reader import OTHER, PER_POSITION, single
 from lenetscope.reading import ctc
 from lenetscope.reading.decode import open_picture
+from lenetscope.reading.grey import to_grey
 from lenetscope.reading.reader import Recogniser, load_reader
 from lenetscope.reading.results import Alternative, Digit, Reading
 from lenetscope.reading.settings import SETTINGS
@@ -122,6 +123,7 @@ def look(picture: Image.Image, reader: Recogniser) -> list[Seen]:
         reader: reads strips.
     """
     seen: list[Seen] = []
+    picture = to_grey(picture)
     for settings, enough in ((SETTINGS, SETTINGS.sure), (SETTINGS.for_hairlines(), SETTINGS.doubt)):
         each = find_views(picture, settings)
         while not (seen and seen[0].per_digit > enough) and (views := next(each, None)) is not None:

@@ -90,7 +90,7 @@ class Settings:
     """Cost in nats of a finding in which long straight runs do not count as digits."""
     worst: float = 2.0
     """Highest cost in nats of ink that is in none of the lines; else it is its fraction."""
-    finest: int = 60_000
+    finest: int = 30_000
     """Pixels that a strip is sampled with, at most, before it is reduced: they cost time."""
     hairline: float = 1.0
     """Pixels of a strip: strokes that are narrower are widened."""

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from lenetscope.reading.grey import to_grey
 from lenetscope.reading.lines import Layout, Line, find_layouts, noise_of
 from lenetscope.reading.settings import SETTINGS, Settings
 
@@ -56,7 +55,7 @@ def find_views(picture: Image.Image, settings: Settings = SETTINGS) -> Iterator[
     """Yield the ways to see a picture's lines: those with the likelier kind of ink, then the others.
 
     Args:
-        picture: of mode L or RGB.
+        picture: of mode L.
         settings: see `Settings`.
     """
     scale = settings.look / max(picture.size)
@@ -142,7 +141,7 @@ class _Page:
     """A picture with one kind of ink.
 
     Attributes:
-        picture: of mode L or RGB.
+        picture: of mode L.
         scale: of the reduced picture in which lines were found.
         light: whether ink is lighter than paper.
         settings: see `Settings`.
@@ -283,7 +282,7 @@ def _sampled(picture: Image.Image, matrix: Array, width: int, room: int, fine: i
     factor = int(np.clip(np.hypot(matrix[0, 0], matrix[1, 0]) / fine, 1, min(part.size)))
     if factor > 1:
         part = part.reduce(factor)
-    values = to_grey(np.asarray(part))
+    values = _values(part)
     rim = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
     to_part = matrix / factor
     to_part[:, 2] -= low / factor + to_part[:, :2] @ (room, room)
@@ -305,4 +304,9 @@ def _resized(picture: Image.Image, scale: float, size: tuple[int, int] | None = 
     """Return the grey of a picture at another scale, (H, W) float32 in [0, 1]."""
     size = size or (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
     kind = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BILINEAR
-    return to_grey(np.asarray(picture.resize(size, kind, reducing_gap=2.0)))
+    return _values(picture.resize(size, kind, reducing_gap=2.0))
+
+
+def _values(picture: Image.Image) -> Array:
+    values: Array = np.asarray(picture, dtype=np.float32) / 255
+    return values
