@@ -11,13 +11,13 @@ from lenetscope.recipe import Recipe
 
 
 def test_the_description_says_name_folder_counts_size_and_classes(idx_folder: Path) -> None:
-    recipe = Recipe.load("reference", dataset="idx", holdout=10)
-    assert load(recipe, idx_folder).describe() == (
+    recipe = Recipe.load("reference", data=idx_folder, holdout=10)
+    assert load(recipe).describe() == (
         f"{idx_folder.name} ({idx_folder}): 50 training, 10 validation and 23 test images of 28x28, "
         "3 classes: 0, 1, 2"
     )
     assert (
-        load(recipe.replace(holdout=0), str(idx_folder))
+        load(recipe.replace(holdout=0))
         .describe()
         .startswith(f"{idx_folder.name} ({idx_folder}): 60 training and 23 test images")
     )
@@ -25,7 +25,7 @@ def test_the_description_says_name_folder_counts_size_and_classes(idx_folder: Pa
 
 
 def test_a_folder_for_data_that_is_not_read_from_one(idx_folder: Path) -> None:
-    recipe = Recipe.load("reference", dataset="strange", mean=[0.5] * 3, std=[0.5] * 3)
+    recipe = Recipe.load("reference", data="strange", mean=[0.5] * 3, std=[0.5] * 3)
     assert (
         load(recipe)
         .describe()
