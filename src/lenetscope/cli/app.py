@@ -26,6 +26,10 @@ COMMANDS = {
         "Train a recipe and save the run in a folder.",
         "lenetscope train --recipe fast --seed 1",
     ),
+    "data": (
+        "Show what a data set holds: classes, sizes, duplicates, files that cannot be read.",
+        "lenetscope data photos/ --output photos.png",
+    ),
     "evaluate": (
         "Count correct and wrong predictions on the test images.",
         "lenetscope evaluate runs/reference-1",

@@ -77,7 +77,7 @@ def read_folder(folder: Path, form: Form) -> RawDataset:
         found["train"],
         found.get("test"),
         tuple(classes),
-        {folder.name: checksum},
+        {"images": checksum},
         folder.name,
         folder,
         valid=found.get("valid"),
