@@ -36,6 +36,7 @@ def data(
         picture to write of each class: its mean image and some of its images
     """
     wanted = Recipe.load("reference", data=data, image_size=image_size, channels=channels)
+    app.require_one_place(data, data_dir)
     from lenetscope.data.splits import load
     from lenetscope.data.summary import plot_classes, summarize
     from lenetscope.files import require_writable

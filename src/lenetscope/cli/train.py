@@ -46,6 +46,7 @@ def train(
         raise UsageError(f"--checkpoint-steps must be at least 0, not {checkpoint_steps}.")
     if resume is None:
         wanted = Recipe.load(recipe, **given)
+        app.require_one_place(wanted.data, data_dir)
     elif recipe != "reference" or run_dir is not None or download:
         raise UsageError(
             "a run continues with its own recipe, folder and data: with --resume give no --recipe, "
