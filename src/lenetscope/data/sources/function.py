@@ -14,6 +14,7 @@ from lenetscope.data.dataset import LabelledImages, RawDataset
 from lenetscope.data.pixels import Form, natural, of_anything, stack
 from lenetscope.data.sources.table import numbered
 from lenetscope.errors import DataError, LenetscopeError
+from lenetscope.table import counted
 
 
 def read_function(name: str, function: Any, form: Form) -> RawDataset:
@@ -31,7 +32,7 @@ def read_function(name: str, function: Any, form: Form) -> RawDataset:
     """
     if not callable(function):
         raise DataError(f"'{name}' must be a function, not {type(function).__name__}.")
-    with _named(name):
+    with _named(f"'{name}'"):
         found = function()
     parts = found if isinstance(found, tuple) else (found,)
     if not 1 <= len(parts) <= 2 or not all(_is_dataset(part) for part in parts):
@@ -82,7 +83,9 @@ def _item(part: Any, place: int, name: str) -> tuple[str, torch.Tensor, str]:
     classes = getattr(part, "classes", None)
     if isinstance(label, int) and classes:
         if not 0 <= label < len(classes):
-            raise DataError(f"{name} has the label {label}, but there are {len(classes)} classes.")
+            raise DataError(
+                f"{name} has the label {label}, but 'classes' has {counted(len(classes), 'name')}."
+            )
         label = classes[label]
     if not isinstance(label, (int, str)):
         raise DataError(f"{name} has a label that is neither a number nor text: {label!r}.")

@@ -178,7 +178,8 @@ def _read_libsvm(path: Path) -> LabelledImages:
         rows = [line.split() for line in file]
     try:
         labels = torch.tensor([int(row[0]) - 1 for row in rows])
-        values = np.array([[float(item.partition(":")[2]) for item in row[1:]] for row in rows])
+        texts = [[item.partition(":")[2] for item in row[1:]] for row in rows]
+        values = np.asarray(texts, dtype=np.float32)
         pixels = ((values.reshape(-1, 1, 16, 16) + 1) / 2 * 255).astype(np.uint8)  # as torchvision does
     except (ValueError, IndexError) as error:
         raise DataError(f"{path} is not a file of USPS: {error}.") from error
