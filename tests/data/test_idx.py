@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 from conftest import obey_permissions, write_bars, write_idx
 from lenetscope.data.pixels import Form
 from lenetscope.data.sources import read
-from lenetscope.data.sources.idx import read_idx_folder, read_images, read_labels
+from lenetscope.data.sources.idx import TYPES, read_idx_folder, read_images, read_labels
 from lenetscope.errors import DataError, UsageError
 
 IMAGES, LABELS = 0x00000803, 0x00000801
@@ -187,3 +187,54 @@ def test_a_folder_as_torchvision_lays_it_out_names_the_data(tmp_path: Path) -> N
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     assert read_idx_folder(write_bars(raw, 6, 6)).name == "FashionMNIST"
+
+
+@pytest.mark.parametrize("code", TYPES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_type_of_numbers_packed_or_not(tmp_path: Path, code: int, packed: bool) -> None:
+    for part in ("train", "t10k"):
+        for kind, values in (
+            ("images-idx3", np.arange(100).reshape(5, 4, 5)),
+            ("labels-idx1", np.arange(5)),
+        ):
+            array = values.astype(TYPES[code])
+            header = struct.pack(f">{1 + array.ndim}I", code * 256 + array.ndim, *array.shape)
+            content = header + array.tobytes()
+            path = tmp_path / f"{part}-{kind}-{np.dtype(TYPES[code]).name}"
+            path = path.with_name(f"{path.name}.gz") if packed else path
+            path.write_bytes(gzip.compress(content) if packed else content)
+    raw = read(str(tmp_path), Form())
+    assert raw.train.images.flatten().tolist() == list(range(100))
+    assert raw.test.labels.tolist() == [0, 1, 2, 3, 4]
+    assert raw.train.images.dtype == torch.uint8
+
+
+def test_floats_of_at_most_one_are_fractions(tmp_path: Path) -> None:
+    values = np.array([[[0, 0.5], [0.25, 1]]], dtype=">f4")
+    path = tmp_path / "images"
+    path.write_bytes(struct.pack(">4I", 0x0D03, 1, 2, 2) + values.tobytes())
+    assert read_images(path).flatten().tolist() == [0, 128, 64, 255]
+    path.write_bytes(struct.pack(">4I", 0x0D03, 1, 2, 2) + (values - 1).astype(">f4").tobytes())
+    with pytest.raises(DataError, match="images has pixels from -1 to 0; they must be 0 to 255"):
+        read_images(path)
+    path.write_bytes(struct.pack(">2I", 0x0D01, 2) + np.array([0, 0.5], dtype=">f4").tobytes())
+    with pytest.raises(DataError, match="images must be whole numbers from 0"):
+        read_labels(path)
+
+
+def test_files_with_a_point_in_their_names_and_damaged_packed_ones(
+    idx_folder: Path, tmp_path: Path
+) -> None:
+    for path in idx_folder.iterdir():
+        name = path.name.replace("-idx", ".idx")
+        (tmp_path / name).write_bytes(path.read_bytes())
+    assert torch.equal(
+        read(str(tmp_path), Form()).train.images, read(str(idx_folder), Form()).train.images
+    )
+    cut = tmp_path / "train-images.idx3-ubyte"
+    content = gzip.compress(cut.read_bytes())
+    cut.unlink()
+    for damaged in (content[:-20], b"no gzip", content[:200] + b"xxxx" + content[204:]):
+        (tmp_path / f"{cut.name}.gz").write_bytes(damaged)
+        with pytest.raises(DataError, match="cannot read .*train-images.idx3-ubyte.gz"):
+            read(str(tmp_path), Form())

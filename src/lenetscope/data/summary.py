@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CELL, NAMES, HEAD = 0.42, 1.3, 0.7
 """Inches: side of an image, width of the names, height of the title."""
-ROWS, MOST, LARGEST = 21, 63, 84
+ROWS, MOST, LARGEST = 21, 63, 60
 """Classes below each other and in all, and pixels of the longer side of an image."""
 SAMPLES = {1: 12, 2: 8, 3: 5}
 """Images of each class, by the number of columns of classes."""
