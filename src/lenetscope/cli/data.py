@@ -20,7 +20,7 @@ def data(
     output: Path | None = None,
     as_json: app.Json = False,
 ) -> None:
-    """Show what a data set holds, before you train on it.
+    """Show what a data set holds: classes, sizes, duplicates, files that cannot be read.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ class Summary:
         repeated = [f"{count:,} within {_PARTS[part]}" for part, count in self.repeated.items()]
         repeated += [f"{n:,} {_PARTS[part]} images in training" for part, n in self.in_training.items()]
         facts = {
-            "data": f"{self.name} ({self.where})" if self.where else self.name,
+            "data": self.name,
             "images": f"{height}x{width}, {colour}",
             "balance": balance if most > least else f"{most:,} training images of each class",
             "pixels": f"mean = [{numbers[0]}], std = [{numbers[1]}]",
