@@ -81,6 +81,11 @@ def beyond():
     found.classes = ["cat"]
     return found
 
+def twice():
+    found = Kinds()
+    found.classes = ["cat", "cat"]
+    return found
+
 def other_test_labels():
     return [(np.zeros((2, 2)), "ab"[k % 2]) for k in range(4)], [(np.zeros((2, 2)), "c")]
 
@@ -144,6 +149,7 @@ def test_images_of_different_sizes(module: str) -> None:
         ("strange_label", r"train\[0\] has a label that is neither a number nor text: 0.5"),
         ("beyond", r"train\[1\] has the label 1, but 'classes' has 1 name"),
         ("other_test_labels", "has the test label 'c', which no training image has"),
+        ("twice", "has two classes of the same name: cat, cat"),
         ("number", "must be a function, not int"),
     ],
 )

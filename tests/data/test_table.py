@@ -55,6 +55,13 @@ def test_colour_and_a_label_in_another_column(tmp_path: Path) -> None:
     assert labels.tolist() == [0, 1]
 
 
+def test_blank_lines_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "LINES", 2)
+    path = write_csv(tmp_path / "x.csv", labelled())
+    path.write_text(path.read_text() + "\n" * 5)
+    assert len(read(str(path), Form()).train.labels) == 7
+
+
 def changed(row: int, column: int, value: object) -> list[list[object]]:
     rows = labelled()
     rows[row][column] = value

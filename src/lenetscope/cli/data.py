@@ -27,7 +27,7 @@ def data(
     data
         a name, a folder or a file, as for lenetscope train --data
     download
-        add the data set's files to the folder of --data-dir if they are missing
+        add missing files of data with a name to the folder of --data-dir, or to the user's cache
     image_size
         height and width that images are resized to; 0: as they are
     channels

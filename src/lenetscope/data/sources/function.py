@@ -51,6 +51,8 @@ def read_function(name: str, function: Any, form: Form) -> RawDataset:
         labels.append([label for *_, label in read])
     listed = getattr(parts[0], "classes", None)
     classes = list(map(str, listed)) if listed else sorted(set(labels[0]), key=natural)
+    if len(set(classes)) < len(classes):
+        raise DataError(f"'{name}' has two classes of the same name: {', '.join(classes)}.")
     sink = io.BytesIO()
     shape = stack(lambda: images, form, sink)
     pixels = torch.frombuffer(sink.getbuffer(), dtype=torch.uint8).reshape(shape)

@@ -73,6 +73,8 @@ def _read_csv(path: Path) -> list[Part]:
                 lines = list(itertools.islice(file, LINES))
                 if not lines:
                     break
+                if not any(map(str.strip, lines)):
+                    continue  # blank lines at the end
                 _require_columns(lines, len(heading), path, start)
                 options: Any = {"delimiter": ",", "quotechar": '"', "comments": None}
                 try:
@@ -91,7 +93,7 @@ def _read_csv(path: Path) -> list[Part]:
 
 def _require_columns(lines: list[str], count: int, path: Path, start: int) -> None:
     for number, line in enumerate(lines, start):
-        if (found := line.count(",") + 1) != count:
+        if line.strip() and (found := line.count(",") + 1) != count:
             raise DataError(
                 f"{path}, line {number}: it has {found} columns, and the first line has {count}."
             )
