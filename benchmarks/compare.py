@@ -192,7 +192,7 @@ def environment(torch_threads: int, smoke: bool) -> dict[str, Any]:
 
 
 def write_small(data: Path, folder: Path, limit: int) -> Path:
-    """Write the first training images and all test images as IDX files, for ``--dataset idx``."""
+    """Write the first training images and all test images as IDX files, for ``--data FOLDER``."""
     for source in sorted((data / "MNIST" / "raw").glob("*-ubyte")):
         target = folder / source.name
         if not source.name.startswith("train"):

@@ -272,9 +272,10 @@ def main(words: list[str] | None = None) -> int:
 
 def measure(run: Path | None, count: int, read_count: int) -> dict[str, Any]:
     """Return the number of correct images and n, per corruption and for none, of each classifier."""
-    from lenetscope.data.sources.mnist import read_mnist
+    from lenetscope.data.splits import load
+    from lenetscope.recipe import Recipe
 
-    test = read_mnist().test
+    test = load(Recipe.load("reference")).test
     images, labels = torch.as_tensor(test.images)[:, 0].numpy(), test.labels.numpy()
     classifiers = networks(run)
     rows: dict[str, dict[str, list[int]]] = {}

@@ -119,7 +119,7 @@ def with_processes(processes: int, threads: int, smoke: bool) -> dict[str, Any]:
         command = [*start, "train", "--epochs", "1", "--run-dir", str(run)]
         if smoke:
             write_blank_images(Path(folder), {"train": 640, "t10k": 100})
-            command += ["--dataset", "idx", "--data-dir", folder]
+            command += ["--data", folder]
         began = time.perf_counter()
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         ended = subprocess.run(command, capture_output=True, text=True, env=environment)

@@ -117,7 +117,7 @@ class Project:
         if not (self.whole and job.until is not None and not job.limit):
             command += ["--epochs", str(job.epochs)]
         if job.small is not None:
-            return [*command, "--dataset", "idx", "--data-dir", str(job.small)]
+            return [*command, "--data", str(job.small)]
         return [*command, "--data-dir", str(job.data)]
 
     def measure(self, job: Job) -> Measurement:

@@ -117,13 +117,14 @@ def main(words: list[str] | None = None) -> int:
 def measure(run: Path | None, read_count: int) -> dict[str, Any]:
     """Score digits and other images with the reader and with the run's network."""
     from lenetscope import Architecture
-    from lenetscope.data.sources.mnist import read_mnist
+    from lenetscope.data.splits import load
     from lenetscope.reading.reader import load_reader
+    from lenetscope.recipe import Recipe
 
     reader = load_reader()
     drawn, names = letters(fonts())
     sets = {
-        "digits": torch.as_tensor(read_mnist().test.images)[:, 0].numpy(),
+        "digits": torch.as_tensor(load(Recipe.load("reference")).test.images)[:, 0].numpy(),
         "Fashion-MNIST": fashion(),
         "letters of fonts": drawn,
     }

@@ -13,7 +13,8 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from lenetscope.data.sources.mnist import read_mnist
+from lenetscope.data.splits import load
+from lenetscope.recipe import Recipe
 
 Array = npt.NDArray[Any]
 Random = np.random.Generator
@@ -28,7 +29,7 @@ class Pens:
     """MNIST's training images as pen paths, or its test images."""
 
     def __init__(self, test: bool = False) -> None:
-        mnist = read_mnist()
+        mnist = load(Recipe.load("reference"))
         part = mnist.test if test else mnist.train
         self.images = part.images[:, 0].numpy()  # (60000, 28, 28), or (10000, 28, 28)
         self.labels = part.labels.numpy()

@@ -52,11 +52,11 @@ class Branched(nn.Module):
         return out
 
 
-def make_run(path: Path, data_dir: Path | None, **overrides: Any) -> Run:
+def make_run(path: Path, data: str | Path, **overrides: Any) -> Run:
     """Train a recipe into a folder, as the command line does."""
     settings = {"epochs": 1, "batch_size": 16, "threads": 1, "device": "cpu"} | overrides
-    arch = Architecture.from_recipe("reference", data_dir=data_dir, **settings)
-    run = arch.start_run(path, data_dir=data_dir)
+    arch = Architecture.from_recipe("reference", data=data, **settings)
+    run = arch.start_run(path)
     arch.train(settings["epochs"], callbacks=[RunWriter(run)], progress=False)
     run.save_scores(arch.evaluate())
     return run

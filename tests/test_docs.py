@@ -1,7 +1,8 @@
 """What the README and the docs show runs, from the built wheel, in an empty folder.
 
 ```python blocks of a page run in order, in one process. Of ```console blocks each line after ``$ ``
-runs, ends with 0 (or with what ``# exits with N`` says), and prints what is shown, numbers aside.
+runs, ends with 0 (or with what ``# exits with N`` says), and prints what is shown, numbers aside; they
+find the page's Python blocks that begin with ``# name.py`` as files of that name.
 A ```diff block is applied to a copy of the package. ```bash blocks are for people: they install, train
 for minutes or need something that is not here.
 """
@@ -60,7 +61,12 @@ def skeleton(text: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "console")], ids=lambda p: p.name)
-def test_commands(run: Callable[[str], "subprocess.CompletedProcess[str]"], page: Path) -> None:
+def test_commands(
+    run: Callable[[str], "subprocess.CompletedProcess[str]"], folder: Path, page: Path
+) -> None:
+    for program in blocks(page, "python"):
+        if name := re.match(r"# (\w+\.py)\n", program):
+            (folder / name[1]).write_text(program, "utf-8")
     for block in blocks(page, "console"):
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
             command, _, shown = part.partition("\n")
@@ -121,5 +127,16 @@ def test_every_command_has_its_page() -> None:
     commands = {name for name in app if not name.startswith("-")}
     assert commands <= {page.stem for page in (ROOT / "docs").glob("*.md")}
     assert commands == {
-        *("train", "evaluate", "compare", "predict", "read", "inspect", "report", "find-lr", "recipes")
+        *(
+            "train",
+            "evaluate",
+            "compare",
+            "predict",
+            "read",
+            "inspect",
+            "report",
+            "find-lr",
+            "recipes",
+            "data",
+        )
     }

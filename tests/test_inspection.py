@@ -31,15 +31,14 @@ def inspection(tmp_path_factory: pytest.TempPathFactory) -> Inspection:
     data = write_bars(folder, 40, 21)
     arch = Architecture.from_recipe(
         "reference",
-        data_dir=data,
-        dataset="idx",
+        data=data,
         epochs=2,
         lr=0.05,
         batch_size=8,
         label_smoothing=0.1,
         device="cpu",
     )
-    run = arch.start_run(folder / "run", data_dir=data)
+    run = arch.start_run(folder / "run")
     arch.train(callbacks=[RunWriter(run)], progress=False)
     run.save_scores(arch.evaluate())
     return Inspection.open(run)

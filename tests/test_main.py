@@ -156,7 +156,7 @@ def test_what_the_system_refuses_becomes_one_line(tmp_path: Path, what: str) -> 
 
 def test_surroundings_that_are_unusual_but_enough(tmp_path: Path, idx_folder: Path) -> None:
     nowhere = dict.fromkeys(("TMPDIR", "MPLCONFIGDIR", "HOME", "XDG_CACHE_HOME"), "/nonexistent")
-    train = f"train --dataset idx --data-dir {idx_folder} --epochs 1 --batch-size 16 --run-dir grüß"
+    train = f"train --data {idx_folder} --epochs 1 --batch-size 16 --run-dir grüß"
     both = f"{COMMAND.removeprefix('exec ')} {train} && {COMMAND} inspect grüß --what filters"
     done = shell(both, tmp_path, **nowhere, PYTHONIOENCODING="ascii", PYTHONWARNINGS="error")
     assert done.returncode == 0, done.stderr

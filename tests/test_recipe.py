@@ -22,7 +22,9 @@ def test_the_reference_recipe_to_the_letter() -> None:
     assert Recipe.load("reference").as_dict() == {
         "name": "reference",
         "summary": "the reference network and settings, 15 epochs",
-        "dataset": "mnist",
+        "data": "mnist",
+        "image_size": 0,
+        "channels": 0,
         "holdout": 0,
         "mean": [0.5],
         "std": [0.5],

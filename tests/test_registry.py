@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lenetscope.data.augmentations import AUGMENTATIONS
-from lenetscope.data.sources import DATASETS
+from lenetscope.data.sources import DATASETS, KNOWN
 from lenetscope.errors import RecipeError, UsageError
 from lenetscope.models import MODELS
 from lenetscope.registry import Registry
@@ -85,7 +85,7 @@ def shipped(registry: Registry) -> list[str]:
 
 def test_what_the_package_registers() -> None:
     assert shipped(AUGMENTATIONS) == ["affine", "lines", "none", "shift"]
-    assert shipped(DATASETS) == ["idx", "mnist", "mnist-lines"]
+    assert shipped(DATASETS) == sorted(["mnist", "mnist-lines", *KNOWN])
     assert shipped(MODELS) == ["lean", "lenet", "mlp", "reader"]
     assert shipped(LOSSES) == ["cross-entropy", "ctc"]
     assert shipped(OPTIMIZERS) == ["adam", "adamw", "sgd"]
@@ -94,5 +94,5 @@ def test_what_the_package_registers() -> None:
 
 @pytest.mark.parametrize("name", [None, 3, ["mnist"], ""])
 def test_a_name_that_is_no_name(name: object) -> None:
-    with pytest.raises(UsageError, match="unknown dataset .* Known: 'idx', 'mnist'"):
+    with pytest.raises(UsageError, match="unknown data set .* Known: 'emnist-balanced'"):
         DATASETS.get(name)

@@ -16,7 +16,7 @@ from lenetscope.arguments import require_list, shown
 from lenetscope.data.augmentations import AUGMENTATIONS
 from lenetscope.data.loader import BatchLoader
 from lenetscope.data.preprocess import Preprocess
-from lenetscope.data.splits import Splits, load
+from lenetscope.data.splits import Splits, completed, load
 from lenetscope.errors import UsageError
 from lenetscope.models import build
 from lenetscope.observe import BATCH_SIZE
@@ -45,6 +45,7 @@ def from_recipe(cls: type[A], recipe: Recipe, data_dir: Path | None, download: b
     if recipe.logger == "tensorboard":
         tensorboard.writer_class()  # it may not be installed
     splits = load(recipe, data_dir, download)
+    recipe = completed(recipe, splits)
     arch = _build(cls, recipe, splits.train.images.shape[1:], splits.classes)
     _use(arch, recipe, splits)
     arch.scheduler = begin_schedule(recipe, arch.optimizer, recipe.epochs, len(arch.train_loader))

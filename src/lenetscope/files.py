@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from lenetscope.errors import StorageError
+from lenetscope.errors import LenetscopeError, StorageError
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -23,13 +23,20 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StorageError: if the disk is full or read-only, or the folder is not writable.
     """
+    with writing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write to; it becomes ``path`` when the block ends well. See `write_bytes`."""
     with _refusals(path):
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(path, path.parent)
         try:
-            with temporary.open("xb") as file:
-                file.write(data)
+            with temporary.open("x+b") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -59,6 +66,8 @@ def _refusals(path: Path) -> Iterator[None]:
         if path.exists() and not path.is_file():  # a rename would replace even /dev/null
             raise OSError(f"it is {'a folder' if path.is_dir() else 'a device'}, not a file")
         yield
+    except LenetscopeError:  # raised by what writes
+        raise
     except (OSError, ValueError) as error:  # ValueError: a character that no path can have
         raise StorageError(
             f"cannot write {path}: {getattr(error, 'strerror', '') or error}."

@@ -139,7 +139,7 @@ class Inspection(ShowsFacts):
     def facts(self) -> dict[str, str]:
         """Return what it shows of itself: the run, its data and its network."""
         images = "x".join(map(str, self.image_shape))
-        of_run = {"run": str(self.run.path), "data": self.run.recipe().dataset, "images": images}
+        of_run = {"run": str(self.run.path), "data": self.run.recipe().data, "images": images}
         return of_run | {name: self.arch.facts()[name] for name in ("model", "device", "classes")}
 
     @property

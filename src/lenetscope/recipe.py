@@ -49,12 +49,24 @@ class Recipe:
 
     name: str = _field(None, "name of the run's folder, to which a number is added")
     summary: str = _field(None, "what the recipe is for, in one line")
-    dataset: str = _field("data", "data set", "data.sources:DATASETS")
+    data: str = _field(
+        "data",
+        "folder of images or of IDX files, .csv, .parquet or .npz file, or one of",
+        "data.sources:DATASETS",
+    )
+    image_size: int = _field(
+        "data", "height and width that images are resized to; 0: as they are", least=0, most=4096
+    )
+    channels: int = _field("data", "1: images in grey, 3: in colour; 0: as they are", least=0, most=3)
     holdout: int = _field(
         "data", "training images held out for validation; 0: validate on the test images", least=0
     )
-    mean: tuple[float, ...] = _field("data", "subtracted from pixels in [0, 1], one number per channel")
-    std: tuple[float, ...] = _field("data", "then divides the pixels, one number per channel")
+    mean: tuple[float, ...] = _field(
+        "data", "subtracted from pixels in [0, 1], one number per channel, or one for all"
+    )
+    std: tuple[float, ...] = _field(
+        "data", "then divides the pixels, one number per channel, or one for all"
+    )
     augmentation: str = _field(
         "data", "augmentation of the training images", "data.augmentations:AUGMENTATIONS"
     )
@@ -101,6 +113,8 @@ class Recipe:
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
         if len(self.mean) != len(self.std):
             raise RecipeError("'mean' and 'std' must have the same number of values.")
+        if self.channels == 2:
+            raise RecipeError("'channels' must be 0, 1 or 3, not 2.")
         if any(value <= 0 for value in self.std):
             raise RecipeError(f"'std' must be above 0, not {list(self.std)}.")
         if (self.patience or self.keep == "best") and not self.holdout:
@@ -192,6 +206,8 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _checked(item: "dataclasses.Field[Any]", value: Any) -> Any:
     """Return ``value`` in the type of its field, or raise a RecipeError that states what is allowed."""
     key, kind = item.name, item.type
+    if key == "data" and isinstance(value, Path):
+        value = str(value)
     if get_origin(kind) is Literal:
         value = PRECISION_SHORT_FORMS.get(str(value), value) if key == "precision" else value
         if value not in get_args(kind):

@@ -16,8 +16,8 @@ Make = Callable[..., Architecture]
 
 
 @pytest.fixture
-def recipe() -> Recipe:
-    return Recipe.load("reference", dataset="idx", epochs=2, batch_size=16, device="cpu")
+def recipe(idx_folder: Path) -> Recipe:
+    return Recipe.load("reference", data=idx_folder, epochs=2, batch_size=16, device="cpu")
 
 
 def test_from_recipe_is_the_reference_to_the_letter() -> None:
@@ -48,7 +48,7 @@ def test_training_a_recipe_is_repeatable_and_leaves_the_callers_streams_alone(
 ) -> None:
     def trained(**overrides: object) -> Architecture:
         before = torch.get_rng_state(), np.random.get_state()[1].copy()
-        arch = Architecture.from_recipe(recipe, data_dir=idx_folder, **overrides)
+        arch = Architecture.from_recipe(recipe, **overrides)
         arch.train(progress=False)
         assert torch.equal(before[0], torch.get_rng_state())
         assert np.array_equal(before[1], np.random.get_state()[1])
@@ -62,7 +62,7 @@ def test_training_a_recipe_is_repeatable_and_leaves_the_callers_streams_alone(
 
 
 def test_uint8_images_are_preprocessed_and_floats_are_not(recipe: Recipe, idx_folder: Path) -> None:
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
+    arch = Architecture.from_recipe(recipe)
     assert arch.splits is not None
     images = arch.splits.test.images[:5]
     as_floats = (images.float() / 255 - 0.5) / 0.5
@@ -226,11 +226,11 @@ def test_the_epochs_of_a_recipe_and_a_subclass(
     class Mine(Architecture):
         """With a name of its own."""
 
-    arch = Mine.from_recipe(recipe, data_dir=idx_folder, model="mlp", schedule="cosine")
+    arch = Mine.from_recipe(recipe, model="mlp", schedule="cosine")
     assert type(arch) is Mine
     assert type(arch.scheduler) is torch.optim.lr_scheduler.CosineAnnealingLR
     arch.train(progress=False)
     assert arch.total_epochs == recipe.epochs
     path = tmp_path / "r.toml"
     recipe.save(path)
-    assert Architecture.from_recipe(path, data_dir=idx_folder, model="mlp").recipe.name == recipe.name
+    assert Architecture.from_recipe(path, model="mlp").recipe.name == recipe.name

@@ -29,7 +29,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 def small(idx_folder: Path) -> list[str]:
     """Flags of a small training: three epochs on 60 images."""
     return [
-        "--dataset", "idx", "--data-dir", str(idx_folder), "--epochs", "3", "--batch-size", "16",
+        "--data", str(idx_folder), "--epochs", "3", "--batch-size", "16",
         "--device", "cpu", "--lr", "0.05",
     ]  # fmt: skip
 

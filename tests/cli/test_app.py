@@ -67,7 +67,7 @@ def test_every_command_has_a_file_of_its_name_and_explains_its_flags(cli: Cli, n
         (["train", "--recipe", "referense"], 2, "'reference'"),
         (["train", "--model", "lenett"], 2, "'lenet'"),
         (["train", "--optimizer", "sdg"], 2, "'sgd'"),
-        (["train", "--dataset", "idx"], 1, "--data-dir"),
+        (["train", "--data", "mnits"], 2, "did you mean 'mnist'"),
         (["train", "--data-dir", "."], 1, ". is empty. MNIST comes with the package"),
         (["train", "--recipe", "none.toml"], 2, "none.toml"),
         (["train", "--checkpoint-steps", "-1"], 2, "--checkpoint-steps must be at least 0"),

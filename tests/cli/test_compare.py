@@ -26,9 +26,7 @@ def worse(cli: Cli, idx_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 def trained(cli: Cli, path: Path, data: Path, *flags: str) -> Path:
     """Train another network for an epoch, at a rate at which little is learned."""
     words = [
-        "--dataset",
-        "idx",
-        "--data-dir",
+        "--data",
         data,
         "--device",
         "cpu",

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lenetscope.runs import Run
+
 Cli = Callable[..., tuple[int, str, str]]
 
 
@@ -48,6 +50,18 @@ def test_an_unreadable_file_is_reported_and_the_others_are_predicted(
         second["probability"] == second["probabilities"]["1"] == max(second["probabilities"].values())
     )
     assert sum(first["probabilities"].values()) == pytest.approx(1)
-    assert "light.png: the background is light" in err
+    assert "light.png" not in err  # of data of one's own it is not known how they look
     assert "text.png" in err
     assert cli("predict", run, text)[:2] == (1, "")
+
+
+def test_a_light_background_where_training_had_dark_ones(
+    cli: Cli, run: Path, picture: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    recipe = Run.open(run).recipe().replace(data="mnist")
+    recipe.save(tmp_path / "run" / "recipe.toml")
+    Image.fromarray(255 - np.array(Image.open(picture))).save(tmp_path / "light.png")
+    status, _, err = cli("predict", tmp_path / "run", picture, tmp_path / "light.png")
+    assert status == 0
+    assert err.startswith(f"{tmp_path}/light.png: the background is light")

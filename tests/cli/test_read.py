@@ -242,7 +242,7 @@ def test_a_run_of_single_digits_reads_one_digit(
         write_idx(data / f"{name}-images-idx3-ubyte", part.images[:count, 0].numpy())
         write_idx(data / f"{name}-labels-idx1-ubyte", part.labels[:count].numpy())
     path = tmp_path / "run"
-    words = ["--dataset", "idx", "--data-dir", data, "--run-dir", path, "--epochs", "2"]
+    words = ["--data", data, "--run-dir", path, "--epochs", "2"]
     assert train(*words, "--batch-size", "64") == 0
     status, out, _ = cli(folder, "--run", path, "--json")
     found = [json.loads(line) for line in out.splitlines()]

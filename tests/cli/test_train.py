@@ -96,10 +96,12 @@ def test_the_run_keeps_the_recipe_and_a_recipe_file_names_the_run(
 ) -> None:
     recipe = lenetscope.Run.open(run).recipe()
     reference = Recipe.load("reference")
-    assert recipe == reference.replace(dataset="idx", epochs=3, batch_size=16, device="cpu", lr=0.05)
+    assert recipe == reference.replace(data=idx_folder, epochs=3, batch_size=16, device="cpu", lr=0.05)
     monkeypatch.chdir(tmp_path)
-    Path("quick.toml").write_text('dataset = "idx"\nepochs = 1\ndevice = "cpu"\nprecision = "bf16"\n')
-    words = ["--recipe", "quick.toml", "--data-dir", idx_folder, "--batch-size", 30]
+    Path("quick.toml").write_text(
+        f'data = "{idx_folder}"\nepochs = 1\ndevice = "cpu"\nprecision = "bf16"\n'
+    )
+    words = ["--recipe", "quick.toml", "--batch-size", 30]
     status, out, err = cli("train", *words)
     assert status == 0, err
     assert out.startswith("run       runs/quick-1")
@@ -163,7 +165,7 @@ def test_a_bar_moves_on_a_terminal_and_a_signal_saves(
     idx_folder: Path, tmp_path: Path, sent: signal.Signals, variables: dict[str, str]
 ) -> None:
     controller, terminal = pty.openpty()
-    words = ["train", "--dataset", "idx", "--data-dir", str(idx_folder), "--epochs", "100000",
+    words = ["train", "--data", str(idx_folder), "--epochs", "100000",
              "--device", "cpu", "--run-dir", "run"]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "lenetscope", *words],

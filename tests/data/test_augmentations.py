@@ -71,9 +71,9 @@ def test_affine_rotates_about_the_centre() -> None:
 
 @pytest.mark.parametrize("name", [name for name in AUGMENTATIONS.names() if name != "lines"])
 def test_training_images_are_augmented_and_no_others(name: str, idx_folder: Path) -> None:
-    recipe = Recipe.load("reference", dataset="idx", augmentation=name, batch_size=60, device="cpu")
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
-    splits, preprocess = load(recipe, idx_folder), Preprocess(recipe.mean, recipe.std)
+    recipe = Recipe.load("reference", data=idx_folder, augmentation=name, batch_size=60, device="cpu")
+    arch = Architecture.from_recipe(recipe)
+    splits, preprocess = load(recipe), Preprocess(recipe.mean, recipe.std)
     images, labels = next(iter(arch.train_loader))
     order = torch.randperm(60, generator=torch.Generator().manual_seed(recipe.seed))
     assert torch.equal(labels, splits.train.labels[order])
@@ -83,8 +83,8 @@ def test_training_images_are_augmented_and_no_others(name: str, idx_folder: Path
 
 
 def test_an_augmentation_may_change_labels_too(idx_folder: Path) -> None:
-    recipe = Recipe.load("reader", dataset="idx", holdout=0, batch_size=60, device="cpu")
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
+    recipe = Recipe.load("reader", data=idx_folder, holdout=0, batch_size=60, device="cpu")
+    arch = Architecture.from_recipe(recipe)
     lines, characters = next(iter(arch.train_loader))
     assert len(lines) == len(characters)
     assert characters.ndim == 2

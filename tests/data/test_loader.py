@@ -8,7 +8,7 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import v2
 
 from lenetscope import Recipe
-from lenetscope.data import splits
+from lenetscope.data import dataset
 from lenetscope.data.dataset import LabelledImages, Rows
 from lenetscope.data.loader import BatchLoader
 from lenetscope.data.preprocess import Preprocess
@@ -98,28 +98,28 @@ def test_an_augmentation_is_given_images_with_their_labels_and_may_change_both()
 
 
 def test_held_out_images_are_in_neither_part_twice(idx_folder: Path) -> None:
-    recipe = Recipe.load("reference", dataset="idx", holdout=13)
-    whole = load(recipe.replace(holdout=0), idx_folder)
-    parts = load(recipe, idx_folder)
+    recipe = Recipe.load("reference", data=idx_folder, holdout=13)
+    whole = load(recipe.replace(holdout=0))
+    parts = load(recipe)
     assert (len(parts.train.labels), len(parts.valid.labels), len(parts.test.labels)) == (47, 13, 23)
     together = torch.cat([parts.train.images, parts.valid.images]).flatten(1)
     assert len(torch.unique(together, dim=0)) == len(torch.unique(whole.train.images.flatten(1), dim=0))
     assert whole.valid is whole.test
-    other = load(recipe.replace(seed=1), idx_folder)
+    other = load(recipe.replace(seed=1))
     assert not torch.equal(other.valid.images, parts.valid.images)
     with pytest.raises(RecipeError, match="'holdout' must be below 60"):
-        load(recipe.replace(holdout=60), idx_folder)
+        load(recipe.replace(holdout=60))
 
 
 def test_files_too_large_for_the_memory_are_mapped_and_give_the_same_batches(
     idx_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = Recipe.load("reference", dataset="idx", holdout=13)
+    recipe = Recipe.load("reference", data=idx_folder, holdout=13)
     files = {path: path.read_bytes() for path in idx_folder.iterdir()}
-    read = load(recipe, idx_folder)
-    for module in (idx, splits):
+    read = load(recipe)
+    for module in (idx, dataset):
         monkeypatch.setattr(module, "MAP_ABOVE", 100)
-    mapped = load(recipe, idx_folder)
+    mapped = load(recipe)
     assert isinstance(read.train.images, torch.Tensor)
     assert isinstance(mapped.train.images, Rows)
     assert mapped.train.images.shape == read.train.images.shape == (47, 1, 28, 28)
@@ -138,7 +138,7 @@ def test_files_too_large_for_the_memory_are_mapped_and_give_the_same_batches(
 
 
 def test_an_unknown_dataset_and_wrong_channels_are_reported(idx_folder: Path) -> None:
-    with pytest.raises(UsageError, match="unknown dataset 'mnits'"):
-        load(Recipe.load("reference", dataset="mnits"))
-    with pytest.raises(RecipeError, match="must have 1 number"):
-        load(Recipe.load("reference", dataset="idx", mean=[0.5, 0.5], std=[1, 1]), idx_folder)
+    with pytest.raises(UsageError, match="unknown data set 'mnits'; did you mean 'mnist'"):
+        load(Recipe.load("reference", data="mnits"))
+    with pytest.raises(RecipeError, match="must have 1 or 1 number"):
+        load(Recipe.load("reference", data=idx_folder, mean=[0.5, 0.5], std=[1, 1]))

@@ -13,8 +13,9 @@ import torch
 from torchvision.datasets import MNIST
 
 from conftest import write_bars
+from lenetscope.data.dataset import default_data_dir
 from lenetscope.data.sources import DATASETS
-from lenetscope.data.sources.mnist import CHECKSUMS, default_data_dir, mnist_folder, read_mnist
+from lenetscope.data.sources.mnist import CHECKSUMS, mnist_folder, read_mnist
 from lenetscope.errors import DataError, StorageError
 
 
@@ -124,24 +125,27 @@ FOREIGN = {
     "nothing": (lambda folder: folder.rmdir(), "does not exist.*--data-dir.*--download"),
     "an empty folder": (lambda folder: None, "is empty"),
     "a file": (lambda folder: (folder.rmdir(), folder.touch()), "is a file, not a folder"),
-    "other IDX files": (lambda folder: write_bars(folder, 6, 6), "are not MNIST's: use --dataset idx"),
+    "other IDX files": (lambda folder: write_bars(folder, 6, 6), "are not MNIST's: use --data"),
     "other IDX files, as torchvision": (
         lambda folder: write_bars(made(folder / "FashionMNIST" / "raw"), 6, 6),
-        r"FashionMNIST/raw: use --dataset idx --data-dir .*FashionMNIST/raw\.",
+        r"FashionMNIST/raw: use --data .*FashionMNIST/raw\.",
     ),
     "other IDX files in MNIST's place": (
         lambda folder: write_bars(made(folder / "MNIST" / "raw"), 6, 6),
-        "MNIST/raw are not MNIST's: use --dataset idx --data-dir .*MNIST/raw",
+        "MNIST/raw are not MNIST's: use --data .*MNIST/raw",
     ),
     "compressed files": (
         lambda folder: [(folder / f"{name}.gz").touch() for name in CHECKSUMS],
-        r"are compressed: unpack them with gunzip .*/\*\.gz",
+        "are not MNIST's: use --data",
     ),
     "class folders": (
         lambda folder: [made(folder / name) for name in ("cat", "dog", "eel", "fox", "gnu")],
-        "holds cat/, dog/, eel/ and 2 more, but not train-images.*folders of pictures",
+        "holds cat/, dog/, eel/ and 2 more, but not train-images.*--data reads a folder",
     ),
-    "a table": (lambda folder: (folder / "train.csv").touch(), "holds train.csv, but not.*CSV"),
+    "a table": (
+        lambda folder: (folder / "train.csv").touch(),
+        "holds train.csv, but not.*reads.*csv",
+    ),
     "a name that is too long": (lambda folder: None, "File name too long"),
     "a name with a NUL": (lambda folder: None, "does not exist"),
 }
@@ -173,7 +177,7 @@ def test_the_folder_that_the_user_set_for_data_is_filled(tmp_path: Path, monkeyp
 
 
 def test_without_a_home_a_folder_must_be_named(monkeypatch) -> None:
-    monkeypatch.setattr("lenetscope.data.sources.mnist.default_data_dir", lambda: Path("~/.cache"))
+    monkeypatch.setattr("lenetscope.data.dataset.default_data_dir", lambda: Path("~/.cache"))
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     with pytest.raises(DataError, match="home directory.*LENETSCOPE_DATA_DIR"):
         mnist_folder()

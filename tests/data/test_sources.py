@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lenetscope.data.sources import DATASETS
+from lenetscope.data.pixels import Form
+from lenetscope.data.sources import DATASETS, read
 
-NEEDS_A_FOLDER = ("idx",)
 
-
-@pytest.mark.parametrize("name", DATASETS.names())
+@pytest.mark.parametrize("name", ["mnist", "mnist-lines", "four IDX files"])
 def test_images_labels_and_classes_agree(name: str, idx_folder: Path) -> None:
-    raw = DATASETS.get(name)(idx_folder if name in NEEDS_A_FOLDER else None, False)
+    raw = read(name if name in DATASETS.names() else str(idx_folder), Form())
     for images, labels in (raw.train, raw.test):
         assert images.dtype == torch.uint8
         assert labels.dtype == torch.int64
@@ -23,6 +22,6 @@ def test_images_labels_and_classes_agree(name: str, idx_folder: Path) -> None:
     # "none" is for what lines are composed of beside these images
     assert set(raw.train.labels.tolist()) == {k for k, c in enumerate(raw.classes) if c != "none"}
     assert len(set(raw.classes)) == len(raw.classes)
-    assert raw.name == (idx_folder.name if name in NEEDS_A_FOLDER else name)
+    assert raw.name == (name if name in DATASETS.names() else idx_folder.name)
     assert all((raw.where / file).is_file() for file in raw.checksums)
     assert all(len(checksum) == 32 for checksum in raw.checksums.values())

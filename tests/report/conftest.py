@@ -18,14 +18,14 @@ from report_runs import make_run, until
 def bars_run(tmp_path_factory: pytest.TempPathFactory, idx_folder: Path) -> Run:
     """A run of two epochs on three classes, with some misclassified images."""
     path = tmp_path_factory.mktemp("bars") / "bars"
-    return make_run(path, idx_folder, dataset="idx", epochs=2, lr=0.002)
+    return make_run(path, idx_folder, epochs=2, lr=0.002)
 
 
 @pytest.fixture(scope="session")
 def strange_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of one epoch on colour images of 26 classes."""
     path = tmp_path_factory.mktemp("strange") / "a & b"
-    return make_run(path, None, dataset="strange", mean=[0.5] * 3, std=[0.5] * 3, lr=0.001)
+    return make_run(path, "strange", mean=[0.5] * 3, std=[0.5] * 3, lr=0.001)
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def drawing_page(
     if request.param == "strange":
         return strange_page
     path: Path = tmp_path_factory.mktemp("every-kind") / "run"
-    run = make_run(path, idx_folder, dataset="idx", model="every-kind", epochs=2, lr=0.01)
+    run = make_run(path, idx_folder, model="every-kind", epochs=2, lr=0.01)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(build, "QUESTIONS", Registry[Question]("question"))
         (path / "report.html").write_text(build.render(Inspection.open(run)), "utf-8")

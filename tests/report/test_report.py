@@ -59,7 +59,7 @@ def test_it_says_what_was_trained_how_good_it_is_and_how_to_repeat_it(
         if key not in ("mean", "std", "compile", "name", "summary"):
             assert re.search(rf"{key.replace('_', ' ')} {re.escape(str(value))}", text), key
     assert "60 grey training images of 28×28 pixels" in text
-    assert "lenetscope train --recipe recipe.toml --data-dir" in text
+    assert "lenetscope train --recipe recipe.toml" in text
     for name, checksum in bars_run.environment()["data"].items():
         assert f"{name} {checksum}" in text
 
@@ -228,7 +228,7 @@ def test_a_run_of_one_snapshot_has_no_slider(bars_run: Run, tmp_path: Path) -> N
 
 
 def test_a_run_without_mistakes_and_convolutions(idx_folder: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "perfect", idx_folder, dataset="idx", epochs=8, lr=0.02, model="mlp")
+    run = make_run(tmp_path / "perfect", idx_folder, epochs=8, lr=0.02, model="mlp")
     inspection = Inspection.open(run)
     assert inspection.scores.errors == 0
     text = text_of(build.render(inspection))
@@ -245,7 +245,7 @@ def test_a_part_that_raises_is_replaced_by_the_reason(
 
     question = Question("refused", "", lambda *_: (), part, heading="Refused")
     build.QUESTIONS.register("refused")(question)
-    run = make_run(tmp_path / "branched", idx_folder, dataset="idx", model="branched")
+    run = make_run(tmp_path / "branched", idx_folder, model="branched")
     page = build.render(Inspection.open(run))
     assert "it has branches, or steps between its layers" in text_of(page)
     assert 'id="pad"' not in page

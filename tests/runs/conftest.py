@@ -39,9 +39,9 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def recipe() -> Recipe:
+def recipe(idx_folder: Path) -> Recipe:
     return Recipe.load(
-        "reference", dataset="idx", epochs=EPOCHS, batch_size=16, device="cpu", threads=1
+        "reference", data=idx_folder, epochs=EPOCHS, batch_size=16, device="cpu", threads=1
     )
 
 
@@ -50,8 +50,8 @@ def start(recipe: Recipe, idx_folder: Path) -> Start:
     """Return a function that starts the same run of three epochs of four steps in any folder."""
 
     def make(path: Path) -> tuple[Architecture, Run]:
-        arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
-        return arch, arch.start_run(path, data_dir=idx_folder)
+        arch = Architecture.from_recipe(recipe)
+        return arch, arch.start_run(path)
 
     return make
 

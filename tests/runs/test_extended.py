@@ -23,10 +23,8 @@ def begin(recipe: Recipe, idx_folder: Path, tmp_path: Path) -> Begin:
     """Return a function that starts a run of the recipe, with some fields changed."""
 
     def make(name: str, **overrides: Any) -> tuple[Architecture, Run]:
-        arch = Architecture.from_recipe(
-            recipe, data_dir=idx_folder, **{"model": "mlp", "holdout": 20} | overrides
-        )
-        return arch, arch.start_run(tmp_path / name, data_dir=idx_folder)
+        arch = Architecture.from_recipe(recipe, **{"model": "mlp", "holdout": 20} | overrides)
+        return arch, arch.start_run(tmp_path / name)
 
     return make
 
@@ -207,7 +205,7 @@ def test_a_training_without_a_run_is_logged_beside_the_runs(
     recipe: Recipe, idx_folder: Path, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder, logger="tensorboard", model="mlp")
+    arch = Architecture.from_recipe(recipe, logger="tensorboard", model="mlp")
     arch.train(1, progress=False)
     assert list(tmp_path.glob("runs/reference_*/events.out.*"))
 

@@ -49,7 +49,7 @@ def test_a_run_predicts_without_its_data(run: Run) -> None:
 
 def test_names_are_never_taken_twice(recipe, idx_folder: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    splits = load(recipe, idx_folder)
+    splits = load(recipe)
     assert [str(Run.create(recipe, splits, {}).path) for _ in range(3)] == [
         f"runs/reference-{number}" for number in (1, 2, 3)
     ]
@@ -67,7 +67,7 @@ def test_names_are_never_taken_twice(recipe, idx_folder: Path, tmp_path: Path, m
 def test_a_folder_that_cannot_be_written_is_named(recipe, idx_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=f"cannot make a run folder in {tmp_path}/file: "):
-        Run.create(recipe, load(recipe, idx_folder), {}, tmp_path / "file" / "run")
+        Run.create(recipe, load(recipe), {}, tmp_path / "file" / "run")
 
 
 def test_what_is_not_a_run_is_named(run: Run, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_resumed_run_records_it(run: Run) -> None:
 
 
 def test_other_data_than_the_runs_are_refused(run: Run, recipe: Recipe, idx_folder: Path) -> None:
-    splits = load(recipe, idx_folder)
+    splits = load(recipe)
     run.require_same_data(splits)
     splits.checksums["t10k-labels-idx1-ubyte"] = "0"
     with pytest.raises(RunError, match="the data are not those"):

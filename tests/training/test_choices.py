@@ -14,7 +14,7 @@ from lenetscope.training.schedules import STEPPED_EACH_BATCH
 
 
 def test_targets_are_smoothed_while_training_and_never_while_measuring(idx_folder: Path) -> None:
-    recipe = Recipe.load("reference", dataset="idx", label_smoothing=0.2, model="mlp", device="cpu")
+    recipe = Recipe.load("reference", data=idx_folder, label_smoothing=0.2, model="mlp", device="cpu")
     logits, labels = torch.tensor([[2.0, -1.0, 0.5]]), torch.tensor([0])
     log = logits.log_softmax(dim=1)[0]
     loss = LOSSES.get("cross-entropy")(recipe)
@@ -22,7 +22,7 @@ def test_targets_are_smoothed_while_training_and_never_while_measuring(idx_folde
     loss.eval()
     assert loss(logits, labels) == pytest.approx(-float(log[0]))
     assert type(LOSSES.get("cross-entropy")(recipe.replace(label_smoothing=0))) is nn.CrossEntropyLoss
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder, epochs=1)
+    arch = Architecture.from_recipe(recipe, epochs=1)
     arch.train(progress=False)
     assert arch.splits is not None
     plain = nn.functional.cross_entropy(

@@ -69,12 +69,12 @@ class Trainings:
     def start(
         self, run: Path, die_at: int = 0, *, resume: bool = False, more: tuple[str, ...] = ()
     ) -> tuple[Any, Any]:
-        words = ["train", "--data-dir", str(self.data), "--checkpoint-steps", "2", *more]
+        words = ["train", "--checkpoint-steps", "2", *more]
         if resume and run.exists():
             words += ["--resume", str(run)]
         else:
-            words += ["--run-dir", str(run), "--dataset", "idx", "--epochs", str(EPOCHS), "--seed", "5",
-                      "--batch-size", "16", "--device", "cpu", "--threads", "1",
+            words += ["--run-dir", str(run), "--data", str(self.data), "--epochs", str(EPOCHS),
+                      "--seed", "5", "--batch-size", "16", "--device", "cpu", "--threads", "1",
                       "--schedule", "one-cycle"]  # fmt: skip
         counter = self.context.Value("i", 0)
         process = self.context.Process(target=_train, args=(words, str(run.parent), die_at, counter))

@@ -183,9 +183,9 @@ def test_nothing_of_the_process_is_changed_but_while_training(
 
 
 def test_nor_by_building_from_a_recipe_or_a_run(host, freed_memory, idx_folder, tmp_path: Path) -> None:
-    recipe = Recipe.load("reference", dataset="idx", device="cpu", threads=1, precision="bf16")
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
-    run = arch.start_run(tmp_path / "run", data_dir=idx_folder)
+    recipe = Recipe.load("reference", data=idx_folder, device="cpu", threads=1, precision="bf16")
+    arch = Architecture.from_recipe(recipe)
+    run = arch.start_run(tmp_path / "run")
     Architecture.resume_run(run)
     assert process_wide() == host
     assert not freed_memory
@@ -195,14 +195,14 @@ def test_nor_by_building_from_a_recipe_or_a_run(host, freed_memory, idx_folder, 
 def test_the_run_records_what_is_used(tmp_path: Path, idx_folder: Path) -> None:
     recipe = Recipe.load(
         "reference",
-        dataset="idx",
+        data=idx_folder,
         device="cpu",
         precision="bf16",
         memory_format="contiguous",
         threads=1,
     )
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
-    run: Run = arch.start_run(tmp_path / "run", data_dir=idx_folder)
+    arch = Architecture.from_recipe(recipe)
+    run: Run = arch.start_run(tmp_path / "run")
     facts = json.loads(run.environment_file.read_text())
     keys = ("precision", "memory_format", "threads", "compiled", "device", "processes")
     assert [facts[key] for key in keys] == ["bf16-mixed", "contiguous", 1, False, "cpu", 1]

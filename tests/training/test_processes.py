@@ -26,15 +26,15 @@ def in_two_processes(where: Path, *words: str) -> object:
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     # 333 = 4 * 83 + 1: of the last batch one process has the only image and the other none
     folder = write_bars(tmp_path, 393, 1501)
-    words = ["train", "--data-dir", str(folder), "--dataset", "idx", "--epochs", "2", "--device", "cpu",
+    words = ["train", "--data", str(folder), "--epochs", "2", "--device", "cpu",
              "--dropout", "0", "--batch-size", "83", "--holdout", "60", "--keep", "best",
              "--patience", "1", "--warmup", "0.5", "--clip-grad-norm", "1", "--json"]  # fmt: skip
     two = in_two_processes(tmp_path, "-m", "lenetscope", *words)
     settings = {
-        "dataset": "idx", "epochs": 2, "device": "cpu", "dropout": 0, "batch_size": 83, "holdout": 60,
-        "keep": "best", "patience": 1, "warmup": 0.5, "clip_grad_norm": 1,
+        "data": str(folder), "epochs": 2, "device": "cpu", "dropout": 0, "batch_size": 83,
+        "holdout": 60, "keep": "best", "patience": 1, "warmup": 0.5, "clip_grad_norm": 1,
     }  # fmt: skip
-    one = Architecture.from_recipe(Recipe.load("reference", **settings), data_dir=folder)
+    one = Architecture.from_recipe(Recipe.load("reference", **settings))
     one.train(progress=False)
     assert one.evaluate().n == two["n"] == 1501
     assert np.sum(two["confusion"]) == 1501

@@ -25,8 +25,8 @@ def make(idx_folder: Path) -> Make:
     """Return a function that builds the same small training of a recipe each time it is called."""
 
     def build(**overrides: Any) -> Architecture:
-        fixed = {"dataset": "idx", "model": "mlp", "batch_size": 16, "device": "cpu", "threads": 1}
-        return Architecture.from_recipe("reference", data_dir=idx_folder, **fixed | overrides)
+        fixed = {"data": idx_folder, "model": "mlp", "batch_size": 16, "device": "cpu", "threads": 1}
+        return Architecture.from_recipe("reference", **fixed | overrides)
 
     return build
 
@@ -55,7 +55,7 @@ def test_a_schedule_spans_the_epochs_that_are_asked_for_when_it_begins(
 
 
 def test_the_recipe_fast_can_be_trained_on_and_on(idx_folder: Path) -> None:
-    arch = Architecture.from_recipe("fast", data_dir=idx_folder, dataset="idx", device="cpu")
+    arch = Architecture.from_recipe("fast", data=idx_folder, device="cpu")
     arch.train(2, progress=False)
     arch.train(1, progress=False)
     arch.train(1, progress=False)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter, Token
 
+from lenetscope.data.sources import is_path
+from lenetscope.errors import UsageError
 from lenetscope.progress import Show, show_nothing
 from lenetscope.table import interval, percent
 
@@ -26,6 +28,10 @@ COMMANDS = {
         "Train a recipe and save the run in a folder.",
         "lenetscope train --recipe fast --seed 1",
     ),
+    "data": (
+        "Show what a data set holds: classes, sizes, duplicates, files that cannot be read.",
+        "lenetscope data photos/ --output photos.png",
+    ),
     "evaluate": (
         "Count correct and wrong predictions on the test images.",
         "lenetscope evaluate runs/reference-1",
@@ -35,7 +41,7 @@ COMMANDS = {
         "lenetscope compare runs/reference-1 runs/fast-1",
     ),
     "predict": (
-        "Predict which digit each picture shows, with the network of a run.",
+        "Predict the class of each picture, with the network of a run.",
         "lenetscope predict runs/reference-1 digit.png",
     ),
     "read": (
@@ -93,12 +99,18 @@ Json = Annotated[
 Device = Annotated[str | None, Parameter(help="auto, cpu, cuda or mps (default: the recipe's)")]
 DataDir = Annotated[
     Path | None,
-    Parameter(help="folder of the data; also LENETSCOPE_DATA_DIR (default: the user's cache)"),
+    Parameter(help="folder of data with a name; also LENETSCOPE_DATA_DIR (default: the user's cache)"),
 ]
 DataOfRun = Annotated[
     Path | None,
-    Parameter(name="--data-dir", help="folder of the data (default: where it was in training)"),
+    Parameter(name="--data-dir", help="where the data are now (default: where they were in training)"),
 ]
+
+
+def require_one_place(data: str, data_dir: Path | None) -> None:
+    """Refuse a folder for data that are named by their path."""
+    if data_dir and is_path(data):
+        raise UsageError(f"--data {data} says where the data are: give no --data-dir.")
 
 
 def open_run(path: Path | None) -> "Run":

@@ -37,6 +37,7 @@ def find_lr(
         picture of the loss at each rate
     """
     wanted = Recipe.load(recipe, **fields.given(overrides))
+    app.require_one_place(wanted.data, data_dir)
     if not 0 < start_lr < end_lr < math.inf or steps < LEAST:
         raise UsageError(
             f"--start-lr must be above 0, --end-lr above it and --steps at least {LEAST}, not "

@@ -15,12 +15,14 @@ from lenetscope.errors import UsageError
 
 HABITS: dict[str, tuple[str, ...]] = {
     "--batch-size": ("--batch", "--bs", "-b", "--batchsize"),
-    "--data-dir": ("--data", "--root", "--data-root", "--data-path"),
+    "--data": ("--dataset", "--data-path", "--input"),
+    "--data-dir": ("--root", "--data-root"),
     "--device": ("--gpu", "--cuda", "--accelerator"),
     "--epochs": ("-e", "--n-epochs", "--num-epochs", "--max-epochs"),
     "--loss": ("--criterion", "--loss-fn"),
     "--lr": ("--learning-rate", "--base-lr"),
     "--model": ("--arch", "--net", "--network"),
+    "--output": ("--out", "--out-dir", "--output-dir", "-o"),
     "--out": ("--output", "--output-dir", "--out-dir", "-o"),
     "--patience": ("--early-stopping", "--early-stop"),
     "--precision": ("--amp", "--fp16", "--bf16", "--dtype"),

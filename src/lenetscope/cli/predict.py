@@ -18,15 +18,16 @@ def predict(
     device: app.Device = None,
     as_json: app.Json = False,
 ) -> None:
-    """Predict which digit each picture shows, with the network of a run.
+    """Predict the class of each picture, with the network of a run.
 
     Parameters
     ----------
     paths
-        folder of a run (default: the newest in runs), then pictures of a digit that is light on dark,
-        centred, with a margin, as in MNIST
+        folder of a run (default: the newest in runs), then pictures like those that it was trained on;
+        for MNIST, of a digit that is light on dark, centred, with a margin
     """
     from lenetscope.architecture import Architecture
+    from lenetscope.data.sources import DATASETS
     from lenetscope.reading.decode import decode, fit_to
 
     named = paths[0].is_dir() or not (paths[0].suffix or paths[0].exists())
@@ -35,6 +36,7 @@ def predict(
         raise UsageError("there is no picture to predict: name one after the folder of the run.")
     folder = app.open_run(run)
     arch = Architecture.from_run(folder, device=device)
+    on_dark = folder.recipe().data in DATASETS.names()  # they all are light on dark
     channels, height, width = folder.config()["image_shape"]
     results: list[dict[str, Any]] = []
     for path in images:
@@ -43,9 +45,9 @@ def predict(
         except LenetscopeError as error:
             app.complain(error)
             continue
-        if float(pixels.float().median()) > 127:
+        if on_dark and float(pixels.float().median()) > 127:
             app.note(
-                f"{path}: the background is light; the network was trained on light digits on dark, "
+                f"{path}: the background is light; the network was trained on light shapes on dark, "
                 "so the prediction means nothing."
             )
         p = dict(zip(arch.classes or (), arch.predict_proba(pixels[None])[0].tolist(), strict=True))

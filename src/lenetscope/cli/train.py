@@ -37,7 +37,7 @@ def train(
         folder of a run to continue (alone: the newest), bit for bit as if it had not been interrupted;
         with it, --epochs, --threads and --device may change
     download
-        add the data set's files to the folder of --data-dir if they are missing
+        add missing files of data with a name to the folder of --data-dir, or to the user's cache
     checkpoint_steps
         save each time so many steps are done, too; 0: after each epoch only
     """
@@ -46,6 +46,7 @@ def train(
         raise UsageError(f"--checkpoint-steps must be at least 0, not {checkpoint_steps}.")
     if resume is None:
         wanted = Recipe.load(recipe, **given)
+        app.require_one_place(wanted.data, data_dir)
     elif recipe != "reference" or run_dir is not None or download:
         raise UsageError(
             "a run continues with its own recipe, folder and data: with --resume give no --recipe, "

@@ -2,43 +2,38 @@
 
 from pathlib import Path
 
-PARTS = ("train", "t10k")
-"""How the names of the training and of the test files begin."""
-
 SUPPORTED = (
-    "Only four IDX files with MNIST's names can be read, with --dataset idx; folders of pictures, CSV "
-    "and other formats cannot."
+    "--data reads a folder with a folder of images for each class, four IDX files, and .csv, .csv.gz, "
+    ".parquet and .npz files."
 )
 
 
-def idx_files(folder: Path, part: str) -> tuple[Path, Path]:
-    """Return the paths of a part's images and labels, named as MNIST's are."""
-    return folder / f"{part}-images-idx3-ubyte", folder / f"{part}-labels-idx1-ubyte"
+def contents(folder: Path, names: tuple[str, ...] = ()) -> str:
+    """Say in a sentence or two what is in a place where data were looked for, and what can be read.
 
-
-def contents(folder: Path) -> str:
-    """Say in a sentence why a folder is not one of four IDX files, and what to do about it."""
-    files = [file for part in PARTS for file in idx_files(folder, part)]
+    Args:
+        folder: the place, which may be missing or be a file.
+        names: of the files that were looked for.
+    """
     try:
         if not folder.exists():
             return f"{folder} does not exist."
         if not folder.is_dir():
             return f"{folder} is a file, not a folder. {SUPPORTED}"
-        names = sorted(f"{e.name}/" if e.is_dir() else e.name for e in folder.iterdir())
-        below = next((f.parent for f in sorted(folder.glob(f"*/{files[0].name}"))), None)
-        below = below or next((f.parent for f in sorted(folder.glob(f"*/raw/{files[0].name}"))), None)
-    except OSError as error:
-        return f"cannot read the folder {folder}: {error.strerror}."
-    missing = [file.name for file in files if not file.exists()]
-    if not names:
+        found = sorted(f"{e.name}/" if e.is_dir() else e.name for e in folder.iterdir())
+        depths = ("*/", "*/raw/")
+        below = sorted({f.parent for d in depths for f in folder.glob(f"{d}train-*-idx?-*")})
+    except (OSError, ValueError) as error:
+        return f"cannot read the folder {folder}: {getattr(error, 'strerror', error)}."
+    if not found:
         return f"{folder} is empty."
-    if not missing:
-        return f"the IDX files in {folder} are not MNIST's: use --dataset idx --data-dir {folder}."
-    if any(f"{name}.gz" in names for name in missing):
-        return f"the IDX files in {folder} are compressed: unpack them with gunzip {folder}/*.gz."
+    missing = [name for name in names if name not in found and f"{name}.gz" not in found]
+    if names and not missing:
+        return f"the IDX files in {folder} are not MNIST's: use --data {folder}."
     if below:
-        return f"{folder} holds IDX files in {below}: use --dataset idx --data-dir {below}."
-    if len(missing) < len(files):
-        return f"{folder} holds some of the four IDX files, but not {' and '.join(missing)}."
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{folder} holds {', '.join(names[:3])}{more}, but not {files[0].name}. {SUPPORTED}"
+        return f"{folder} holds IDX files in {below[0]}: use --data {below[0]}."
+    if len(missing) < len(names):
+        return f"{folder} holds some of the files, but not {' and '.join(missing)}."
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    but = f", but not {names[0]}" if names else ""
+    return f"{folder} holds {', '.join(found[:3])}{more}{but}. {SUPPORTED}"

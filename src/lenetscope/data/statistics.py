@@ -51,12 +51,25 @@ def statistics_per_channel(images: Tensor, labels: Tensor | None = None) -> Tens
 def make_normalizer(loader: Iterable[Any]) -> "v2.Normalize":
     """Return the transform that gives the pixels of each channel mean 0 and standard deviation 1.
 
-    The standard deviation is that of all pixels of all images together, not the mean of the images'.
-
     Raises:
         DataError: if the loader has no batches, or a channel has the same value in every pixel.
     """
     from torchvision.transforms import v2  # late: slow to import, and training does without
+
+    mean, std = mean_and_std(loader)
+    if not bool((std > 0).all()):
+        raise DataError("a channel has the same value in every pixel: it cannot be normalised.")
+    return v2.Normalize(mean=mean.tolist(), std=std.tolist())
+
+
+def mean_and_std(loader: Iterable[Any]) -> tuple[Tensor, Tensor]:
+    """Return the mean of each channel's pixels and their standard deviation, (C,) float64 each.
+
+    The standard deviation is that of all pixels of all images together, not the mean of the images'.
+
+    Raises:
+        DataError: if the loader has no batches.
+    """
 
     def sums(images: Tensor, _labels: Tensor) -> Tensor:
         pixels = _pixels(images).double().transpose(0, 1).flatten(start_dim=1)  # (C, N * H * W)
@@ -65,10 +78,7 @@ def make_normalizer(loader: Iterable[Any]) -> "v2.Normalize":
 
     count, total, squares = loader_apply(loader, sums)
     mean = total / count
-    std = (squares / count - mean.square()).clamp(min=0).sqrt()
-    if not bool((std > 0).all()):
-        raise DataError("a channel has the same value in every pixel: it cannot be normalised.")
-    return v2.Normalize(mean=mean.tolist(), std=std.tolist())
+    return mean, (squares / count - mean.square()).clamp(min=0).sqrt()
 
 
 def _pixels(images: Any) -> Tensor:

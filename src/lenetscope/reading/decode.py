@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
+from lenetscope.data.pixels import resized
 from lenetscope.errors import ImageError
 from lenetscope.reading.files import opened, refuse_foreign
 
@@ -109,10 +110,7 @@ def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if tuple(image.shape[1:]) == size:
         return image
-    values = torch.nn.functional.interpolate(
-        image[None].float(), size, mode="bilinear", antialias=True, align_corners=False
-    )
-    return values[0].round().clamp(0, 255).to(torch.uint8)  # (C, *size)
+    return resized(image[None], size)[0]  # (C, *size)
 
 
 @contextmanager

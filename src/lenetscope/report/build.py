@@ -107,7 +107,7 @@ def render(inspection: Inspection, *, quick: bool = False, show: Show = show_not
         facts=facts,
         version=version("lenetscope"),
         drawing=drawing,
-        centred=inspection.run.recipe().dataset in CENTRED,
+        centred=inspection.run.recipe().data in CENTRED,
         chapters=[(name, heading, chapters[name]) for name, heading in CHAPTERS.items()],
         css=Markup(_read("static/report.css")),
         script=Markup(script),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from lenetscope.data.dataset import LabelledImages
+from lenetscope.data.sources import DATASETS
 from lenetscope.inspection import Inspection
 from lenetscope.observe import BATCH_SIZE, Call, layer_outputs
 from lenetscope.plots.html import base64_of
@@ -182,8 +183,8 @@ def fit(inspection: Inspection, chain: Chain) -> Familiar:
 
 
 def _are_digits(inspection: Inspection) -> bool:
-    """Tell whether every class is a digit; in an IDX folder the names are numbers of classes."""
-    named = inspection.run.recipe().dataset != "idx"
+    """Tell whether every class is a digit; names in own data may be mere numbers."""
+    named = inspection.run.recipe().data in DATASETS.names()
     return named and all(name in tuple("0123456789") for name in inspection.classes)
 
 

@@ -9,14 +9,11 @@ recognition", Proc. IEEE 86(11), 1998.
 """
 
 import lzma
-import os
 from importlib import resources
 from pathlib import Path
 
-import platformdirs
-
-from lenetscope.data.contents import PARTS, contents
-from lenetscope.data.dataset import RawDataset, md5
+from lenetscope.data.contents import contents
+from lenetscope.data.dataset import RawDataset, md5, own_folder, present
 from lenetscope.data.sources import DATASETS
 from lenetscope.data.sources.idx import read_pair
 from lenetscope.errors import DataError, StorageError
@@ -35,14 +32,12 @@ CHECKSUMS = {
 def read_mnist(data_dir: Path | None = None, download: bool = False) -> RawDataset:
     """Read MNIST; see `mnist_folder` for arguments and errors."""
     folder = mnist_folder(data_dir, download)
-    train, test = (read_pair(folder, part) for part in PARTS)
-    return RawDataset(train, test, tuple("0123456789"), dict(CHECKSUMS), "mnist", folder)
-
-
-def default_data_dir() -> Path:
-    """Return ``LENETSCOPE_DATA_DIR`` if it is set, else a folder in the user's cache."""
-    chosen = os.environ.get("LENETSCOPE_DATA_DIR")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("lenetscope") / "data"
+    files = [present(folder / name) or folder / name for name in CHECKSUMS]
+    train, test = read_pair(*files[:2]), read_pair(*files[2:])
+    # held out of all classes together, as before other data could be read
+    return RawDataset(
+        train, test, tuple("0123456789"), dict(CHECKSUMS), "mnist", folder, by_class=False
+    )
 
 
 def mnist_folder(data_dir: Path | None = None, download: bool = False) -> Path:
@@ -51,37 +46,34 @@ def mnist_folder(data_dir: Path | None = None, download: bool = False) -> Path:
     Several processes may do so at once: each file appears complete or not at all.
 
     Args:
-        data_dir: where to look, also in ``MNIST/raw`` below it; None for `default_data_dir`, to which
-            missing files are added.
+        data_dir: where to look, also in ``MNIST/raw`` below it; None for `own_folder`, to which
+            missing files are added. The files may be packed (.gz).
         download: add missing files to ``data_dir``, too, in ``MNIST/raw``, from the package.
 
     Raises:
         DataError: if the files there are not MNIST's, or missing and not to be added.
         StorageError: if the disk is full, or the folder is not writable.
     """
-    try:
-        own = default_data_dir().expanduser()
-    except RuntimeError as error:  # no home
-        raise DataError(f"{error} Name a folder with LENETSCOPE_DATA_DIR.") from error
+    own = own_folder()
     root = own if data_dir is None else data_dir
     raw, found = root / "MNIST" / "raw", {}
     for folder in (root, raw):
-        files = [folder / name for name in CHECKSUMS]
-        found = {file.name: md5(file) for file in files if os.path.exists(file)}  # noqa: PTH110
+        files = {name: present(folder / name) for name in CHECKSUMS}
+        found = {name: md5(file) for name, file in files.items() if file}
         wrong = [name for name, digest in found.items() if digest != CHECKSUMS[name]]
         if found == CHECKSUMS:
             return folder
         if wrong and len(wrong) < len(CHECKSUMS):
             raise DataError(
-                f"{folder / wrong[0]} is corrupt: its MD5 is not that of MNIST's file. Delete it and "
-                "add --download to unpack it again; for files of your own use --dataset idx."
+                f"{files[wrong[0]]} is corrupt: its MD5 is not that of MNIST's file. Delete it and "
+                f"add --download to unpack it again; for files of your own use --data {folder}."
             )
     if wrong:
-        raise DataError(contents(raw))
+        raise DataError(contents(raw, tuple(CHECKSUMS)))
     if not download and root != own:
         raise DataError(
-            f"{contents(raw if found else root)} MNIST comes with the package: give no --data-dir, or "
-            f"--data-dir {own}, or train with --download to copy it into the folder."
+            f"{contents(raw if found else root, tuple(CHECKSUMS))} MNIST comes with the package: give "
+            f"no --data-dir, or --data-dir {own}, or train with --download to copy it into the folder."
         )
     for name in CHECKSUMS:
         if name not in found:
