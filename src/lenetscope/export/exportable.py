@@ -1,0 +1,129 @@
+"""What is exported: a trained network with all that its files must know."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from lenetscope.errors import RunError
+from lenetscope.evaluation.outputs import require_logits
+from lenetscope.recipe import Recipe
+from lenetscope.runs.folder import Run
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A trained network, and what it was trained on.
+
+    Attributes:
+        model: a copy in evaluation mode, on the CPU, in float32.
+        image_shape: (C, H, W).
+        classes: names of the K classes.
+        mean: subtracted from pixels in [0, 1], one number per channel.
+        std: then divides them, one number per channel.
+        recipe: of the training.
+        facts: plain values about the training, for cards and metadata.
+    """
+
+    model: nn.Module
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    recipe: Recipe
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        recipe: Recipe,
+        image_shape: Sequence[int],
+        classes: Sequence[str],
+        facts: Mapping[str, Any],
+    ) -> Self:
+        """Copy a model, which stays as it is, with what its recipe says of preprocessing."""
+        plain = copy.deepcopy(model).eval().float().cpu()
+        plain = plain.to(memory_format=torch.contiguous_format).requires_grad_(False)
+        channels, height, width = image_shape
+        shape = (channels, height, width)
+        return cls(plain, shape, tuple(classes), recipe.mean, recipe.std, recipe, facts)
+
+    @classmethod
+    def of_run(cls, run: Run) -> Self:
+        """Take the network of a finished run.
+
+        Raises:
+            RunError: if the run is unfinished, or damaged.
+        """
+        if not run.is_finished():
+            done, planned = len(run.history()), run.planned_epochs()
+            raise RunError(
+                f"{run.path} is unfinished, {done} of {planned} epochs are done, and only a finished "
+                f"run is exported. Finish it: lenetscope train --resume {run.path}"
+            )
+        config, environment = run.config(), run.environment()
+        facts = {
+            "run": str(run.path),
+            "epoch": run.weights_epoch(),
+            "trained": environment.get("started"),
+            "data": environment.get("data", {}),
+        }
+        return cls.of(run.load_model(), run.recipe(), config["image_shape"], config["classes"], facts)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return plain values that every format writes into its file."""
+        return {
+            "lenetscope": version("lenetscope"),
+            "model": self.recipe.model,
+            "image_shape": list(self.image_shape),
+            "classes": list(self.classes),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "takes": "uint8 images (N, C, H, W)",
+            "gives": "float32 probabilities (N, K)",
+        }
+
+    @property
+    def module(self) -> "WithPreprocessing":
+        """The network with its preprocessing inside, as formats write it."""
+        return WithPreprocessing(self.model, self.mean, self.std).eval()
+
+    @property
+    def example(self) -> Tensor:
+        """Two blank images, for formats that trace the network; a file may keep them."""
+        return torch.zeros(2, *self.image_shape, dtype=torch.uint8)
+
+
+class WithPreprocessing(nn.Module):
+    """From uint8 images (N, C, H, W) to the probability of each class, (N, K) float32.
+
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    >>> pixels = torch.zeros(5, 1, 2, 2, dtype=torch.uint8)
+    >>> WithPreprocessing(network, mean=[0.5], std=[0.5])(pixels).shape
+    torch.Size([5, 3])
+
+    Args:
+        network: returns logits (N, K), or several outputs with them: see `evaluation.outputs`.
+        mean: subtracted from pixels in [0, 1], one number per channel.
+        std: then divides them, one number per channel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scale, normalise, run the network, and turn its logits into probabilities."""
+        pixels = images.to(torch.float32) * (1 / 255)  # (N, C, H, W), as `data.preprocess` does it
+        logits = require_logits(self.network((pixels - self.mean) / self.std))  # (N, K)
+        return logits.float().softmax(dim=1)
