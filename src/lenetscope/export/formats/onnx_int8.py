@@ -120,8 +120,8 @@ def compare_with_float32(
     text = (
         "## Size and speed\n\n|  | float32 | int8 | int8 is |\n|---|---|---|---|\n"
         + "\n".join(rows)
-        + f"\n\nProcessor time of ONNX Runtime on one thread, medians of {counts} runs, the two files in "
-        "turn, on the machine that exported them. Other processors give other ratios: measure on yours."
+        + f"\n\nProcessor time of ONNX Runtime on one thread, medians of {counts} runs, the two files "
+        "in turn, on the machine that exported them. Others give other ratios: measure on yours."
     )
     return text, {
         "bytes_float32": sizes[0],
