@@ -19,7 +19,13 @@ def own(run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(run, tmp_path / "run")
 
 
-@pytest.mark.parametrize(("name", "file"), [("onnx", "model.onnx"), ("onnx-int8", "model-int8.onnx")])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("onnx", "model.onnx"),
+        pytest.param("onnx-int8", "model-int8.onnx", marks=pytest.mark.slow),
+    ],
+)
 def test_the_file_lies_in_the_run_and_works(cli: Cli, own: Path, name: str, file: str) -> None:
     status, out, err = cli("export", own, "--format", name)
     assert (status, err) == (0, "")
