@@ -138,5 +138,6 @@ def test_every_command_has_its_page() -> None:
             "find-lr",
             "recipes",
             "data",
+            "export",
         )
     }
