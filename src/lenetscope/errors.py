@@ -51,6 +51,10 @@ class CheckpointError(LenetscopeError):
     """A checkpoint that is missing, damaged, unsafe or of another network."""
 
 
+class ExportError(LenetscopeError):
+    """An exported file that does not compute what PyTorch computes."""
+
+
 class TrainingError(LenetscopeError):
     """Training that cannot continue, such as after a loss that is not a finite number."""
 

@@ -1,10 +1,10 @@
-"""Arithmetic with whole numbers: what the generated C computes, defined here and equal to the last bit.
+"""Arithmetic with whole numbers: what the generated C computes, equal to the last bit.
 
-An activation is an int8 number q that stands for ``scale * (q - zero)``, one scale per layer; a weight is
-an int8 number with one scale per output channel. Products are summed in int32, and a sum becomes the next
-activation by one multiplication: ``(sum * multiplier + 2**(shift - 1)) >> shift``, which is rounding to the
-nearest, halves upwards. The scheme is that of B. Jacob et al., "Quantization and training of neural networks
-for efficient integer-arithmetic-only inference", CVPR 2018, with a single rounding.
+An activation is an int8 number q that stands for ``size * (q - zero)``, with one scale per layer; a
+weight is an int8 number, with one scale per output channel. Products are summed in int32, and a sum
+becomes the next activation by one multiplication, ``(sum * multiplier + 2**(shift - 1)) >> shift``: the
+nearest whole number, halves upwards. The scheme is that of B. Jacob et al., "Quantization and training
+of neural networks for efficient integer-arithmetic-only inference", CVPR 2018, with a single rounding.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lenetscope.export.c.trace import Pair, Shape, Window
+from lenetscope.export.c.steps import Pair, Shape, Window
 
 LOWEST, HIGHEST = -128, 127
 """Of int8."""
@@ -91,7 +91,9 @@ class Lookup(Layer):
         """Look each number up."""
         rows = [
             row[channel.long() & 255]
-            for row, channel in zip(self.table.expand(self.shape[0], 256), inputs[0].unbind(1), strict=True)
+            for row, channel in zip(
+                self.table.expand(self.shape[0], 256), inputs[0].unbind(1), strict=True
+            )
         ]
         return torch.stack(rows, dim=1)
 
@@ -149,7 +151,9 @@ class Dense(Layer):
 
     def sums(self, activations: Tensor) -> Tensor:
         """Return (N, O) int64."""
-        return F.linear(activations.flatten(1).double(), self.weight.double(), self.bias.double()).long()
+        return F.linear(
+            activations.flatten(1).double(), self.weight.double(), self.bias.double()
+        ).long()
 
 
 @dataclass(frozen=True)
@@ -234,7 +238,7 @@ class IntegerNetwork:
     def scores(self, images: Tensor) -> Tensor:
         """Return (N, K) int32 for images (N, C, H, W) uint8."""
         with torch.no_grad():
-            return torch.cat([self._scores(part) for part in images.split(BATCH)])
+            return torch.cat([self._scores(part) for part in torch.split(images, BATCH)])
 
     def _scores(self, images: Tensor) -> Tensor:
         outputs: list[Tensor] = []

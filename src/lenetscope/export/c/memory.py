@@ -3,10 +3,9 @@
 The largest is placed first, each as low as it fits, as TensorFlow Lite Micro's greedy planner does it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import math
 
 from lenetscope.export.c.integers import Layer
 
@@ -16,7 +15,7 @@ class Plan:
     """Memory of a network's activations.
 
     Attributes:
-        offsets: of each layer's output, in bytes; the last layer's lies elsewhere and is not among them.
+        offsets: of each layer's output, in bytes, but for the last layer, whose scores lie elsewhere.
         size: of the block.
     """
 

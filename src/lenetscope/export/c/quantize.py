@@ -16,7 +16,8 @@ from torch import Tensor, fx, nn
 from lenetscope.errors import UsageError
 from lenetscope.export.c import integers
 from lenetscope.export.c.integers import HIGHEST, LOWEST, IntegerNetwork, Layer, Output
-from lenetscope.export.c.trace import Shape, Step, trace
+from lenetscope.export.c.steps import Shape, Step
+from lenetscope.export.c.trace import trace
 
 BINS = 2048
 """Of the histogram of a layer's activations: eight times finer than int8."""
@@ -67,7 +68,8 @@ def quantize(
         images: (N, C, H, W) uint8, to see the range of each layer's activations.
 
     Raises:
-        UsageError: if the network does something that is not supported, or has weights that are not finite.
+        UsageError: if the network does something that is not supported, or has weights that are not
+            finite numbers.
     """
     steps, graph = trace(model, image_shape)
     for step in steps:
@@ -135,7 +137,7 @@ def fixed_point(factors: Tensor) -> tuple[Tensor, Tensor]:
     >>> multiplier.item() == 3 * 2**29, shift.item()
     (True, 31)
     """
-    fraction, exponent = torch.frexp(factors)
+    exponent = torch.frexp(factors).exponent
     shift = (31 - exponent.long()).clamp(max=62)
     multiplier = (torch.ldexp(factors, shift.double()) + 0.5).floor().long()
     over = multiplier > LARGEST
@@ -218,6 +220,8 @@ class _Quantizer:
         weight, bias, unit = self._weights(step)
         largest = float(((weight.abs().long().sum(dim=1) * 128 + bias.abs()) * unit).max())
         bits = min(SCORE_BITS, 30 - int(np.frexp(largest)[1]))
+        if bits < 0:
+            raise UsageError("the network's logits are too large for whole numbers.")
         output = Output(*fixed_point(unit * 2.0**bits), 0, LOWEST)
         return integers.Scores(*_place(step), weight, bias, output), bits
 

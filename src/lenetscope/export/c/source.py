@@ -1,4 +1,4 @@
-"""The header and the source of a network in C99: its tables, the layers that it needs, and one function.
+"""The header and the source of a network in C99: tables, the layers that it needs, and one function.
 
 Everything the C computes is a whole number, and nothing is allocated: the activations lie in one static
 block (see `memory`), the tables are constants.
@@ -27,7 +27,7 @@ from lenetscope.export.c.integers import (
     Scores,
 )
 from lenetscope.export.c.memory import plan
-from lenetscope.export.c.trace import Window
+from lenetscope.export.c.steps import Window
 
 WIDTH = 100
 """Characters per line of a table."""
@@ -91,10 +91,10 @@ def comment(lines: Sequence[str]) -> str:
 
 
 def literal(text: str) -> str:
-    """Return a C string; what is not plain ASCII is written as octal numbers of its UTF-8.
+    r"""Return a C string; what is not plain ASCII is written as octal numbers of its UTF-8.
 
-    >>> literal('a"b?')
-    '"a\\\\042b\\\\077"'
+    >>> print(literal('a"b?'))
+    "a\042b\077"
     """
     plain = {byte for byte in range(32, 127) if chr(byte) not in '"\\?'}
     return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
@@ -148,7 +148,7 @@ class _Writer:
         )
 
     def _identifier(self, name: str) -> str:
-        """Return a name for C that no other layer has; what is added to it keeps it from the keywords."""
+        """Return a name for C that no other layer has; no keyword, because ``_layer`` is added."""
         plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "layer"
         plain = f"layer{plain}" if plain[0].isdigit() else plain
         number, found = 2, plain

@@ -1,14 +1,13 @@
 """A trained network as a list of steps that arithmetic with whole numbers can follow.
 
-`torch.fx` records what the network does to an image. Each operation becomes a `Step`, or part of the step
-before it: batch normalisation goes into the weights, ReLU and max pooling to the layer that they follow.
-An operation that is not known is refused by name; none is left out.
+`torch.fx` records what the network does to an image. Each operation becomes a `Step`, or part of the
+step before it: batch normalisation goes into the weights, ReLU and max pooling to the layer that they
+follow. An operation that is not known is refused by name; none is left out.
 """
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,11 +15,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from lenetscope.errors import UsageError
+from lenetscope.export.c.steps import Kind, Pair, Pointwise, Shape, Step, Window
 from lenetscope.failures import explained
-
-Pair = tuple[int, int]
-Shape = tuple[int, int, int]
-Pointwise = Callable[[Tensor], Tensor]
 
 ACTIVATIONS = (
     *(nn.Tanh, nn.Sigmoid, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.ReLU6, nn.LeakyReLU),
@@ -34,60 +30,13 @@ FUNCTIONS = {
 }  # fmt: skip
 ARITHMETIC = {operator.mul, operator.truediv, operator.add, operator.sub, torch.mul, torch.div}
 ADDITIONS = {operator.add, operator.iadd, torch.add}
+CLAMPED = ("conv", "linear", "add", "average")  # kinds of steps that can cut off what is negative
 RESHAPES = {"flatten", "view", "reshape", "squeeze", "contiguous"}
 
 SUPPORTED = (
-    "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Dropout, the sum "
-    "of two layers, and activation functions of one number such as Tanh"
+    "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Dropout, the "
+    "sum of two layers, and activation functions of one number such as Tanh"
 )
-
-
-@dataclass
-class Step:
-    """What is computed from the outputs of earlier steps.
-
-    Attributes:
-        name: of the layer, as in the model.
-        kind: ``"image"``, ``"conv"``, ``"linear"``, ``"max"``, ``"average"``, ``"add"`` or
-            ``"pointwise"``.
-        inputs: places of the steps whose outputs it takes.
-        node: of the graph, whose output is that of the step.
-        source: (C, H, W) of its input; (F, 1, 1) where that is a vector.
-        shape: (C, H, W) of its output.
-        weight: (O, I, h, w) or (O, I) float64, for ``conv`` and ``linear``.
-        bias: (O,) float64.
-        window: size, stride, padding and dilation of a convolution or pooling.
-        groups: of a convolution.
-        pool: height and width of the max pooling that follows a convolution; its stride is as large.
-        relu: whether negative results become 0.
-        divisor: of an average.
-        function: of ``pointwise``.
-    """
-
-    name: str
-    kind: str
-    inputs: tuple[int, ...]
-    node: fx.Node
-    source: Shape
-    shape: Shape
-    weight: Tensor = field(default_factory=lambda: torch.zeros(0))
-    bias: Tensor = field(default_factory=lambda: torch.zeros(0))
-    window: "Window | None" = None
-    groups: int = 1
-    pool: Pair = (1, 1)
-    relu: bool = False
-    divisor: int = 1
-    function: Pointwise = torch.clone
-
-
-@dataclass(frozen=True)
-class Window:
-    """Where a convolution or pooling reads: (height, width) each."""
-
-    size: Pair
-    stride: Pair
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
 
 
 class Shapes(fx.Interpreter):
@@ -176,10 +125,12 @@ class _Reader:
         if node.op == "get_attr" or not sources:
             raise self._refusal(name, "a constant")
         before = self.found[sources[0]]
+        if _in_place(node, layer) and not self._only(before):
+            raise self._refusal(name, "one that changes in place what others take")
         match layer:
             case nn.Dropout() | nn.Dropout2d() | nn.Identity() | nn.Flatten():
                 self._pass_on(node, sources[0], name)
-            case nn.ReLU() if before.kind in ("conv", "linear", "add", "average") and self._only(before):
+            case nn.ReLU() if before.kind in CLAMPED and self._only(before):
                 before.relu = True
                 self._extend(before, node)
             case nn.ReLU():
@@ -221,6 +172,8 @@ class _Reader:
             return nn.MaxPool2d(*rest, **options)  # type: ignore[arg-type]
         if target is F.avg_pool2d:
             return nn.AvgPool2d(*rest, **options)  # type: ignore[arg-type]
+        if target in (torch.mean, "mean") and _over_pixels(*rest, **options):
+            return nn.AdaptiveAvgPool2d(1)
         if target is F.adaptive_avg_pool2d:
             return nn.AdaptiveAvgPool2d(*rest, **options)  # type: ignore[arg-type]
         if target in (F.dropout, F.dropout2d) and not options.get("training", True):
@@ -237,15 +190,13 @@ class _Reader:
         return "pointwise" if known and alone and (plain or target in ARITHMETIC) else None
 
     def _refusal(self, name: str, kind: str) -> UsageError:
-        return UsageError(
-            f"layer '{name}' ({kind}) cannot be written as C; supported are {SUPPORTED}."
-        )
+        return UsageError(f"layer '{name}' ({kind}) cannot be written as C; supported are {SUPPORTED}.")
 
     def _only(self, before: Step) -> bool:
         """Tell whether one operation alone takes the output of a step, so that it can be part of it."""
         return sum(user in self.shapes or user.op == "output" for user in before.node.users) == 1
 
-    def _append(self, kind: str, node: fx.Node, inputs: Sequence[int], **options: Any) -> None:
+    def _append(self, kind: Kind, node: fx.Node, inputs: Sequence[int], **options: Any) -> None:
         name = str(node.target) if node.op == "call_module" else str(node.name)
         source = _three(self.shapes[node.all_input_nodes[0]]) if inputs else _three(self.shapes[node])
         shape = _three(self.shapes[node])
@@ -284,11 +235,16 @@ class _Reader:
         spans = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
         known = {"same": tuple(span // 2 for span in spans), "valid": (0, 0)}
         padding = known[layer.padding] if isinstance(layer.padding, str) else layer.padding
-        window = Window(_pair(layer.kernel_size), _pair(layer.stride), _pair(padding), _pair(layer.dilation))
+        numbers = layer.kernel_size, layer.stride, padding, layer.dilation
+        window = Window(*map(_pair, numbers))
         self._append("conv", node, sources, window=window, groups=layer.groups, **_weights(layer))
 
     def _normalization(
-        self, node: fx.Node, layer: nn.BatchNorm2d | nn.BatchNorm1d, before: Step, sources: Sequence[int]
+        self,
+        node: fx.Node,
+        layer: nn.BatchNorm2d | nn.BatchNorm1d,
+        before: Step,
+        sources: Sequence[int],
     ) -> None:
         if layer.running_mean is None or layer.running_var is None:
             raise self._refusal(str(node.target), "a BatchNorm without running statistics")
@@ -309,16 +265,14 @@ class _Reader:
         name = str(node.target) if node.op == "call_module" else _called(node)
         if isinstance(layer, nn.AdaptiveAvgPool2d):
             size = self.shapes[node.all_input_nodes[0]][1:]
-            parts = self.shapes[node][1:]
+            parts = _three(self.shapes[node])[1:]
             if any(s % p for s, p in zip(size, parts, strict=True)):
                 raise self._refusal(name, "an AdaptiveAvgPool2d whose windows differ in size")
-            layer = nn.AvgPool2d(tuple(s // p for s, p in zip(size, parts, strict=True)))
+            layer = nn.AvgPool2d(_pair(s // p for s, p in zip(size, parts, strict=True)))
         if layer.ceil_mode or getattr(layer, "return_indices", False):
             raise self._refusal(name, "a pooling with ceil_mode or return_indices")
-        window = Window(
-            *(_pair(each) for each in (layer.kernel_size, layer.stride, layer.padding)),
-            dilation=_pair(getattr(layer, "dilation", 1)),
-        )
+        numbers = layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1)
+        window = Window(*map(_pair, numbers))
         if isinstance(layer, nn.AvgPool2d):
             if window.padding != (0, 0) and not layer.count_include_pad:
                 raise self._refusal(name, "an AvgPool2d that does not count its padding")
@@ -339,6 +293,17 @@ class _Reader:
 def _called(node: fx.Node) -> str:
     """Return the name of what a node calls that is not a module."""
     return str(getattr(node.target, "__name__", node.target))
+
+
+def _in_place(node: fx.Node, layer: Any) -> bool:
+    """Tell whether a node overwrites its first input."""
+    options = getattr(layer, "inplace", False), node.kwargs.get("inplace", False)
+    return node.target is operator.iadd or any(options)
+
+
+def _over_pixels(dim: Any = None, keepdim: bool = False, **_options: Any) -> bool:
+    """Tell whether these are the arguments of a mean over rows and columns."""
+    return isinstance(dim, (tuple, list)) and sorted(each % 4 for each in dim) == [2, 3]
 
 
 def _three(shape: tuple[int, ...]) -> Shape:
