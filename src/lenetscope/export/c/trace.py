@@ -164,18 +164,20 @@ class _Reader:
         """Return the module of a node, that which does the same as its function, or a word for it."""
         if node.op == "call_module":
             return self.graph.get_submodule(str(node.target))
-        target, rest, options = node.target, node.args[1:], dict(node.kwargs)
+        rest: tuple[Any, ...] = node.args[1:]
+        options: dict[str, Any] = dict(node.kwargs)
+        target = node.target
         tensors = [each for each in node.all_input_nodes if each in self.shapes]
         if target in (F.relu, torch.relu, "relu"):
             return nn.ReLU()
         if target in (F.max_pool2d, torch.max_pool2d):
-            return nn.MaxPool2d(*rest, **options)  # type: ignore[arg-type]
+            return nn.MaxPool2d(*rest, **options)
         if target is F.avg_pool2d:
-            return nn.AvgPool2d(*rest, **options)  # type: ignore[arg-type]
+            return nn.AvgPool2d(*rest, **options)
         if target in (torch.mean, "mean") and _over_pixels(*rest, **options):
             return nn.AdaptiveAvgPool2d(1)
         if target is F.adaptive_avg_pool2d:
-            return nn.AdaptiveAvgPool2d(*rest, **options)  # type: ignore[arg-type]
+            return nn.AdaptiveAvgPool2d(*rest, **options)
         if target in (F.dropout, F.dropout2d) and not options.get("training", True):
             return nn.Identity()
         if target in RESHAPES or target in (torch.flatten, torch.reshape):
@@ -230,9 +232,9 @@ class _Reader:
     def _convolution(self, node: fx.Node, layer: nn.Conv2d, sources: Sequence[int]) -> None:
         if layer.padding_mode != "zeros":
             raise self._refusal(str(node.target), f"a Conv2d that pads with '{layer.padding_mode}'")
-        if layer.padding == "same" and any(size % 2 == 0 for size in layer.kernel_size):
-            raise self._refusal(str(node.target), "a Conv2d of even size with padding 'same'")
         spans = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+        if layer.padding == "same" and any(span % 2 for span in spans):
+            raise self._refusal(str(node.target), "a Conv2d that pads one side more than the other")
         known = {"same": tuple(span // 2 for span in spans), "valid": (0, 0)}
         padding = known[layer.padding] if isinstance(layer.padding, str) else layer.padding
         numbers = layer.kernel_size, layer.stride, padding, layer.dilation
