@@ -141,9 +141,15 @@ class Architecture(ShowsFacts):
         """
         return building.resume_run(cls, run, data_dir, overrides)
 
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *, device: str | None = None) -> Self:
+        """Open what `save_pretrained` wrote, ready to predict and evaluate."""
+        return building.from_pretrained(cls, folder, device)
+
     facts = building.facts
     count_parameters = building.count_parameters
     start_run = building.start_run
+    save_pretrained = building.save_pretrained
     load_data = building.load_data
 
     @property

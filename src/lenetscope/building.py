@@ -1,5 +1,7 @@
 """How an `Architecture` begins: built from a recipe, opened from a run folder, or resumed.
 
+Also how it is saved for others, and opened from what was saved.
+
 The functions take the class, or an instance, so that each also works for a subclass.
 """
 
@@ -12,12 +14,15 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from lenetscope.arguments import require_list, shown
+from lenetscope.arguments import as_path, require_list, shown
 from lenetscope.data.augmentations import AUGMENTATIONS
 from lenetscope.data.loader import BatchLoader
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.splits import Splits, load
 from lenetscope.errors import UsageError
+from lenetscope.export.exportable import Exportable
+from lenetscope.export.formats.safetensors import load_pretrained
+from lenetscope.export.write import export
 from lenetscope.models import build
 from lenetscope.observe import BATCH_SIZE
 from lenetscope.recipe import Recipe
@@ -59,6 +64,38 @@ def from_run(cls: type[A], run: str | Path | Run, device: str | None) -> A:
     recipe = run.recipe() if device is None else run.recipe().replace(device=device)
     config = run.config()
     return _build(cls, recipe, config["image_shape"], config["classes"], run.load_model())
+
+
+def from_pretrained(cls: type[A], folder: str | Path, device: str | None) -> A:
+    """Build the network that `save_pretrained` saved, with its weights; no data is read."""
+    model, recipe, config = load_pretrained(as_path(folder))
+    recipe = recipe if device is None else recipe.replace(device=device)
+    return _build(cls, recipe, config["image_shape"], config["classes"], model)
+
+
+def save_pretrained(arch: "Architecture", folder: str | Path, *, overwrite: bool = False) -> None:
+    """Write the weights, ``config.json``, a card, and a script that predicts without lenetscope.
+
+    The test images of the recipe are read, to prove what is written.
+
+    Args:
+        arch: came from a recipe, or from a run.
+        folder: to make.
+        overwrite: whether to replace what was saved there before.
+
+    Raises:
+        UsageError: if there is no recipe.
+        StorageError, ExportError: see `lenetscope.export.write.export`.
+    """
+    if arch.recipe is None or arch.image_shape is None or arch.classes is None:
+        raise UsageError(
+            "only the network of a recipe is saved with its preprocessing: use "
+            "Architecture.from_recipe, also for a network of your own (model='module:name')."
+        )
+    splits = arch.splits or load_data(arch)
+    facts = {"epoch": arch.total_epochs} if arch.total_epochs else {}
+    exportable = Exportable.of(arch.model, arch.recipe, arch.image_shape, arch.classes, facts)
+    export(exportable, splits, "safetensors", folder, overwrite=overwrite)
 
 
 def resume_run(

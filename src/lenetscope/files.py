@@ -1,4 +1,4 @@
-"""Writing files atomically.
+"""Writing files, and folders of them, atomically.
 
 The bytes are written to a temporary file in the same folder, flushed to the disk, and renamed in one
 step. A reader never sees part of a file, and neither a crash nor a power cut leaves one.
@@ -7,8 +7,9 @@ step. A reader never sees part of a file, and neither a crash nor a power cut le
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,61 @@ def require_writable(path: Path) -> None:
 
 @contextmanager
 def _refusals(path: Path) -> Iterator[None]:
-    """Raise what the system refuses as a `StorageError` that names the path."""
-    try:
+    """Raise what the system refuses of a file as a `StorageError` that names the path."""
+    with _refused(path):
         if path.exists() and not path.is_file():  # a rename would replace even /dev/null
             raise OSError(f"it is {'a folder' if path.is_dir() else 'a device'}, not a file")
+        yield
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a character that no path can have
         raise StorageError(
             f"cannot write {path}: {getattr(error, 'strerror', '') or error}."
         ) from error
+
+
+@contextmanager
+def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield an empty folder that gets its name when the block ends, or is removed if the block raises.
+
+    Args:
+        path: the name, which no other than an empty folder may have.
+        replace: whether to put it in the place of what has the name.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
+    path = path.absolute()
+    made = [each for each in path.parents if not each.exists()]
+    temporary, former = _temporary(path, path.parent), _temporary(path, path.parent)
+    try:
+        with _refused(path):
+            temporary.mkdir(parents=True)
+        yield temporary
+        with _refused(path):
+            for file in [each for each in temporary.rglob("*") if each.is_file()]:
+                with file.open("rb+") as opened:
+                    os.fsync(opened.fileno())
+            if replace and path.exists():
+                path.rename(former)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if former.exists():
+                    former.rename(path)
+                raise
+            sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):  # one of them has something in it
+            for folder in made:
+                folder.rmdir()
+        raise
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def _temporary(path: Path, folder: Path) -> Path:

@@ -50,6 +50,10 @@ COMMANDS = {
         "Write a report of a run: one HTML page that opens in any browser, offline.",
         "lenetscope report runs/reference-1 --open",
     ),
+    "export": (
+        "Export a run's network to a file that works without this program, and prove the file.",
+        "lenetscope export runs/reference-1 --format onnx",
+    ),
     "find-lr": (
         "Suggest a learning rate for a recipe, after a few training steps at growing rates.",
         "lenetscope find-lr --recipe fast",

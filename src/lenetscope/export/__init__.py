@@ -50,6 +50,7 @@ class Format:
         open: opens the file, with so many threads (0 for as many as it takes by itself).
         limits: how far the file's probabilities may be from PyTorch's.
         measure: returns a paragraph for the card, and facts for machines, about a file that was proved.
+        usage: how to use it, for the card.
     """
 
     summary: str
@@ -58,6 +59,7 @@ class Format:
     open: "Callable[[Path, int], Predictor]"
     limits: Limits = FLOAT32
     measure: "Callable[[Exportable, Splits, Path], tuple[str, dict[str, Any]]] | None" = None
+    usage: str = ""
 
 
 FORMATS: Registry[Format] = Registry("format", f"{__name__}.formats")

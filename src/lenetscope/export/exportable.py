@@ -3,11 +3,13 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
 from lenetscope.errors import RunError
 from lenetscope.evaluation.outputs import require_logits
@@ -93,10 +95,11 @@ class Exportable:
         """The network with its preprocessing inside, as formats write it."""
         return WithPreprocessing(self.model, self.mean, self.std).eval()
 
-    @property
-    def example(self) -> Tensor:
-        """Two blank images, for formats that trace the network; a file may keep them."""
-        return torch.zeros(2, *self.image_shape, dtype=torch.uint8)
+    @cached_property
+    def program(self) -> ExportedProgram:
+        """`module` as a graph that takes any number of images."""
+        images = torch.zeros(2, *self.image_shape, dtype=torch.uint8)  # 1 would stand for itself
+        return torch.export.export(self.module, (images,), dynamic_shapes=({0: Dim("images")},))
 
 
 class WithPreprocessing(nn.Module):

@@ -95,7 +95,7 @@ def open_predictor(path: str | Path, threads: int = 0) -> Predictor:
     formats = [FORMATS.get(name) for name in FORMATS.names()]
     files = {each.file: each for each in formats}
     inside = [path / name for name in files if (path / name).exists()]
-    file = inside[-1] if inside else path
+    file = inside[-1] if inside else path  # of weights and program, the weights: they hold no code
     kinds = {Path(name).suffix: each for name, each in files.items()}
     if file.suffix not in kinds or not file.is_file():
         raise RunError(f"{path} is neither the folder of a run nor an exported file: {listed(kinds)}.")

@@ -13,6 +13,7 @@ folder itself appears with its recipe in it.
     updates.jsonl         one row per epoch: how far single steps moved each tensor of weights
     scores.json           the scores of the finished run on the test images
     figures/              what ``lenetscope inspect`` draws
+    export/               what ``lenetscope export`` writes, a folder for each format
     report.html           what ``lenetscope report`` writes
 """
 
@@ -28,7 +29,7 @@ from typing import Any, Self
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from lenetscope.arguments import as_path
 from lenetscope.data.splits import Splits
@@ -251,20 +252,12 @@ class Run:
                 f"{self.path} has no weights yet, because its first epoch was not finished. Finish it: "
                 f"lenetscope train --resume {self.path}"
             )
-        records.require_readable(file)
-        try:
-            weights = load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise RunError(f"{file} is truncated or damaged: {error}.") from error
+        weights = read_weights(file)
         config, recipe = self.config(), self.recipe()
         shape, classes = tuple(config["image_shape"]), len(config["classes"])
         if len(recipe.mean) != shape[0]:
             raise records.damaged(self.recipe_file, f"'mean' and 'std' must have {shape[0]} numbers")
-        with suppress(RuntimeError), torch.device("meta"):  # a huge network takes no memory there
-            require_same_tensors(build(recipe, shape, classes).state_dict(), weights, file)
-        model = build(recipe, shape, classes)
-        model.load_state_dict(require_same_tensors(model.state_dict(), weights, file))
-        return model
+        return build_with_weights(recipe, shape, classes, weights, file)
 
     def history(self) -> list[dict[str, Any]]:
         """Return the rows of ``history.jsonl``, none if there are none yet.
@@ -310,6 +303,38 @@ class Run:
     def save_scores(self, scores: Scores) -> None:
         """Write ``scores.json``, with the number of the epoch whose weights they are of."""
         write_json(self.scores_file, {"epoch": self.weights_epoch()} | scores.as_dict())
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """Return what a safetensors file holds.
+
+    Raises:
+        RunError: if it cannot be read, or is damaged.
+    """
+    records.require_readable(file)
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{file} is truncated or damaged: {error}.") from error
+
+
+def build_with_weights(
+    recipe: Recipe,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    weights: dict[str, Tensor],
+    file: Path,
+) -> nn.Module:
+    """Build the recipe's network, and give it the weights of a file.
+
+    Raises:
+        CheckpointError: if they are of another network.
+    """
+    with suppress(RuntimeError), torch.device("meta"):  # a huge network takes no memory there
+        require_same_tensors(build(recipe, image_shape, classes).state_dict(), weights, file)
+    model = build(recipe, image_shape, classes)
+    model.load_state_dict(require_same_tensors(model.state_dict(), weights, file))
+    return model
 
 
 def _renamed(folder: Path, target: Path) -> bool:

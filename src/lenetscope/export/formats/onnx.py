@@ -12,11 +12,13 @@ from lenetscope.errors import RunError, UsageError
 from lenetscope.evaluation.outputs import Array
 from lenetscope.export import FORMATS, Format
 from lenetscope.export.exportable import Exportable
-from lenetscope.export.formats.pt2 import traced
 from lenetscope.export.predictor import Predictor
 
 INPUT, OUTPUT = "pixels", "probabilities"
 """Names of what the graph takes and gives."""
+
+SHAPES = ("image_shape", "classes")
+"""Keys of the metadata without which nothing can be predicted."""
 
 EMBEDDED = 2**30
 """Bytes of weights up to which they lie in the file itself; protobuf ends at 2 GiB."""
@@ -28,15 +30,8 @@ def require_onnx() -> None:
     Raises:
         UsageError: if they are not.
     """
-    if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if not _installed(name)]:
+    if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]:
         raise UsageError(f"{missing[0]} is not installed: pip install 'lenetscope[onnx]'.")
-
-
-def _installed(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ValueError:  # what a module that was put aside has in place of its spec
-        return False
 
 
 def write_onnx(exportable: Exportable, _splits: Splits, path: Path) -> None:
@@ -46,7 +41,7 @@ def write_onnx(exportable: Exportable, _splits: Splits, path: Path) -> None:
 
     size = sum(p.numel() * p.element_size() for p in exportable.model.parameters())
     program = torch.onnx.export(
-        traced(exportable),
+        exportable.program,
         input_names=[INPUT],
         output_names=[OUTPUT],
         dynamo=True,
@@ -95,8 +90,19 @@ def open_onnx(path: Path, threads: int) -> Predictor:
     return Predictor.of(compute, config)
 
 
-SHAPES = ("image_shape", "classes")
-"""Keys of the metadata without which nothing can be predicted."""
+def usage(file: str) -> str:
+    """Return how a file is used without lenetscope, for its card."""
+    return f"""\
+```python
+import json, numpy, onnxruntime
+
+session = onnxruntime.InferenceSession("{file}")
+classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+pixels = numpy.zeros((1, *session.get_inputs()[0].shape[1:]), dtype=numpy.uint8)  # your images
+(probabilities,) = session.run(None, {{"{INPUT}": pixels}})
+print(classes[probabilities[0].argmax()])
+```"""
+
 
 FORMATS.register("onnx")(
     Format(
@@ -104,5 +110,6 @@ FORMATS.register("onnx")(
         file="model.onnx",
         write=write_onnx,
         open=open_onnx,
+        usage=usage("model.onnx"),
     )
 )

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import torch
-from torch.export import Dim, ExportedProgram
 
 from lenetscope.data.splits import Splits
 from lenetscope.errors import RunError
@@ -16,16 +15,10 @@ METADATA = "lenetscope.json"
 """Name of the extra file inside the archive."""
 
 
-def traced(exportable: Exportable) -> ExportedProgram:
-    """Return the network with its preprocessing as a graph that takes any number of images."""
-    images = (exportable.example,)
-    return torch.export.export(exportable.module, images, dynamic_shapes=({0: Dim("images")},))
-
-
 def write_pt2(exportable: Exportable, _splits: Splits, path: Path) -> None:
     """Write the program, with `Exportable.metadata` in the archive."""
     extra = {METADATA: json.dumps(exportable.metadata())}
-    torch.export.save(traced(exportable), path, extra_files=extra)
+    torch.export.save(exportable.program, path, extra_files=extra)
 
 
 def open_pt2(path: Path, _threads: int) -> Predictor:
@@ -41,9 +34,19 @@ def open_pt2(path: Path, _threads: int) -> Predictor:
 
 FORMATS.register("pt2")(
     Format(
-        summary="torch.export: runs wherever torch does, without the network's source",
+        summary="A program of torch.export: runs wherever torch does, without the network's source",
         file="model.pt2",
         write=write_pt2,
         open=open_pt2,
+        usage="""\
+```python
+import torch
+
+network = torch.export.load("model.pt2").module()
+with torch.no_grad():
+    probabilities = network(pixels)  # (N, K), for your images (N, C, H, W) of uint8
+```
+
+Open only files from people you trust.""",
     )
 )
