@@ -1,6 +1,7 @@
 """Export to C: whole numbers near the network's, C equal to them, and nothing left out in silence."""
 
 import copy
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -170,7 +171,7 @@ def test_c_equals_the_whole_numbers_on_digits(tmp_path: Path) -> None:
     shape, (images, _) = (1, 28, 28), arch.splits.test
     model = arch.model.eval()
     network = quantize(model, shape, [0.1307], [0.3081], arch.splits.train.images[:200])
-    some = images[::20]
+    some = images[::100]
     scores, _ = run(write_c(network, "net", arch.splits.classes), some, tmp_path, "-O2")
     assert torch.equal(scores, network.scores(some))
 
@@ -323,8 +324,6 @@ def test_the_format_keeps_the_accuracy_and_says_so(trained: Architecture, tmp_pa
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.c", "model.h"]
 
     images, labels = splits.test
-    scores = quantize(network.model, network.image_shape, network.mean, network.std,
-                      splits.train.images[torch.linspace(0, 59_999, 500).round().long()])  # fmt: skip
     found = torch.from_numpy(form.open(path, 0).probabilities(images[:].numpy()))
     expected = trained.predict_proba(images[:])
     right = int((found.argmax(dim=1) == labels).sum())
@@ -347,6 +346,17 @@ def test_the_format_keeps_the_accuracy_and_says_so(trained: Architecture, tmp_pa
     assert facts["ram_bytes"] == 784 + 128
     assert tables < facts["flash_bytes"] < tables + 2000
     assert "bit for bit" in text
+
+
+@pytest.mark.slow
+def test_c_equals_the_whole_numbers_on_all_of_mnist(trained: Architecture, tmp_path: Path) -> None:
+    made, splits = exportable(trained)
+    images = splits.test.images[:]
+    network = quantize(made.model, made.image_shape, made.mean, made.std, splits.train.images[:200])
+    scores, answers = run(write_c(network, "net", made.classes), images, tmp_path, "-O2")
+    assert scores.shape == (10_000, 10)
+    assert torch.equal(scores, network.scores(images))
+    assert torch.equal(answers.long(), scores.argmax(dim=1))
 
 
 @pytest.mark.slow
