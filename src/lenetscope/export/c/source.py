@@ -232,9 +232,10 @@ class _Writer:
         return [f"{of}_{part}" for part in ("weight", "bias", "multiplier", "shift")]
 
     def _table(self, kind: str, name: str, values: Tensor) -> None:
-        numbers = values.flatten().tolist()
-        lines = textwrap.wrap(", ".join(map(str, numbers)), WIDTH - 4)
-        body = "\n".join(f"    {line}" for line in lines)
+        numbers = list(map(str, values.flatten().tolist()))
+        per_line = (WIDTH - 4) // (max(map(len, numbers)) + 2)
+        lines = [", ".join(numbers[k : k + per_line]) for k in range(0, len(numbers), per_line)]
+        body = ",\n".join(f"    {line}" for line in lines)
         self.tables.append(f"static const {kind} {name}[{len(numbers)}] = {{\n{body}\n}};")
         self.table_bytes += len(numbers) * (4 if kind == "int32_t" else 1)
 
