@@ -12,7 +12,7 @@ import pytest
 
 from conftest import obey_permissions
 from lenetscope.errors import StorageError
-from lenetscope.files import require_writable, write_bytes, write_json, write_text
+from lenetscope.files import require_writable, whole_folder, write_bytes, write_json, write_text
 
 
 def test_what_is_written_is_read_back_and_no_temporary_file_is_left(tmp_path: Path) -> None:
@@ -108,3 +108,43 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout == "StorageError cannot write new/a: Permission denied.\n" * 2
     assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "c"
+    with pytest.raises(KeyError), whole_folder(path) as folder:
+        (folder / "x").write_text("half")
+        raise KeyError
+    assert not any(tmp_path.iterdir())
+    with whole_folder(path) as folder:
+        assert not path.exists()
+        (folder / "sub").mkdir()
+        (folder / "sub" / "x").write_text("whole")
+    assert (path / "sub" / "x").read_text() == "whole"
+    with pytest.raises(StorageError, match="cannot write .*c: "), whole_folder(path):
+        pass
+    with pytest.raises(KeyError), whole_folder(path, replace=True):
+        raise KeyError
+    assert (path / "sub" / "x").read_text() == "whole"
+    with whole_folder(path, replace=True) as folder:
+        (folder / "y").write_text("new")
+    assert [each.name for each in path.parent.iterdir()] == ["c"]
+    assert [each.name for each in path.iterdir()] == ["y"]
+
+
+def test_a_folder_whose_new_version_cannot_take_its_place_stays(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "c"
+    path.mkdir()
+    (path / "x").write_text("old")
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if target == path and (self / "y").exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(StorageError, match="No space left"), whole_folder(path, replace=True) as new:
+        (new / "y").write_text("new")
+    assert [each.name for each in tmp_path.iterdir()] == ["c"]
+    assert (path / "x").read_text() == "old"

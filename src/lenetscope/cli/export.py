@@ -44,7 +44,7 @@ def export(
     folder.require_same_data(splits)
     made = write(exportable, splits, name, target, overwrite=overwrite)
     size = made.file.stat().st_size
-    facts = {"run": str(folder.path), "file": str(made.file), **made.facts}
+    facts = made.facts | {"run": str(folder.path), "file": str(made.file)}
     app.show(
         as_json,
         facts,

@@ -79,22 +79,23 @@ class Proof:
             ExportError: if a limit is exceeded, or more accuracy lost than `ACCURACY_LOST`.
         """
         lost = (self.torch_correct - self.correct) / self.n
-        if lost > ACCURACY_LOST:
-            raise ExportError(
-                f"the exported file loses {100 * lost:.2f} points of accuracy ({self.correct:,} of "
-                f"{self.n:,} test images right, not {self.torch_correct:,}) and is not kept: at most "
-                f"{100 * ACCURACY_LOST:g} may be lost. Export to another format."
-            )
+        points = f"{100 * max(lost, 0):.2f} points of accuracy"
         for row in self.agreements:
             for name in ("largest", "mean"):
                 found, limit = getattr(row, name), getattr(limits, name)
                 if not found <= limit:  # also where it is not a number
                     raise ExportError(
                         f"the exported file is not what PyTorch computes, and is not kept: in batches "
-                        f"of {row.batch}, the {name} difference of probabilities is {found:.2g}, and "
-                        f"may be {limit:.2g}; {counted(row.labels, 'label')} of {row.images:,} differ. "
-                        "Export to another format."
+                        f"of {row.batch} the {name} difference of probabilities is {found:.2g}, and "
+                        f"may be {limit:.2g}; {counted(row.labels, 'label')} of {row.images:,} differ, "
+                        f"and {points} are lost. Export to another format."
                     )
+        if lost > ACCURACY_LOST:
+            raise ExportError(
+                f"the exported file loses {points}, and is not kept: {self.correct:,} of {self.n:,} test "
+                f"images are right, not {self.torch_correct:,}, and at most {100 * ACCURACY_LOST:g} "
+                "points may be lost. Export to another format."
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return all figures as plain values, for JSON."""
