@@ -97,11 +97,11 @@ def choose_scale(values: Tensor) -> Scale:
     >>> round(scale.size, 3), scale.zero
     (0.01, -128)
     """
-    counts, edges = np.histogram(values.double().numpy(), bins=BINS)
-    centres = (edges[1:] + edges[:-1]) / 2
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     if low == high:
         return Scale(1.0, 0)
+    counts, edges = np.histogram(values.double().numpy(), bins=BINS, range=(low, high))
+    centres = (edges[1:] + edges[:-1]) / 2
 
     def scale(fraction: float) -> Scale:
         size = fraction * (high - low) / (HIGHEST - LOWEST)
