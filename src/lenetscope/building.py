@@ -92,6 +92,8 @@ def save_pretrained(arch: "Architecture", folder: str | Path, *, overwrite: bool
             "only the network of a recipe is saved with its preprocessing: use "
             "Architecture.from_recipe, also for a network of your own (model='module:name')."
         )
+    if not arch.state.is_main:
+        return
     splits = arch.splits or load_data(arch)
     facts = {"epoch": arch.total_epochs} if arch.total_epochs else {}
     exportable = Exportable.of(arch.model, arch.recipe, arch.image_shape, arch.classes, facts)

@@ -206,7 +206,7 @@ def test_help_does_not_wait_for_torch() -> None:
     code = (
         "import sys, lenetscope.cli as c\n"
         "for words in ([], ['--help'], ['--version'], ['train', '--help'], ['inspect', '--help'], "
-        "['recipes']):\n"
+        "['export', '--help'], ['recipes']):\n"
         "    try: c.main(words)\n"
         "    except SystemExit as e: assert not e.code\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'torchvision', 'scipy', 'sklearn', 'skimage'}\n"

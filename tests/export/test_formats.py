@@ -10,14 +10,17 @@ import onnx
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import nn
 from torchvision.transforms import v2
 
 from lenetscope.data.splits import Splits
+from lenetscope.errors import ExportError
 from lenetscope.evaluation.outputs import main_output
 from lenetscope.export import FORMATS
 from lenetscope.export.exportable import Exportable
 from lenetscope.export.formats.onnx_int8 import CALIBRATION, calibration_batches
+from lenetscope.export.formats.safetensors import write_safetensors
 from lenetscope.export.predictor import open_predictor
 from lenetscope.export.write import Exported, export
 from lenetscope.models import MODELS, build
@@ -174,6 +177,42 @@ def test_the_model_that_is_exported_stays_as_it_was(make: Make) -> None:
     assert all(p.requires_grad for p in model.parameters())
     assert not any(module.training for module in copied.module.modules())
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+class _Undecided(nn.Module):
+    """A network that looks at the pixels before it decides what to do."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows = images.flatten(1)[:, :3]
+        return rows if rows.sum() > 0 else -rows
+
+
+class _Two(nn.Module):
+    """A network for two images at a time."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.reshape(2, -1)[:, :3]
+
+
+@pytest.mark.parametrize("network", [_Undecided, _Two])
+def test_a_network_that_cannot_be_traced_gets_one_line(
+    make: Make, tmp_path: Path, network: type[nn.Module]
+) -> None:
+    exportable, splits = make()
+    strange = Exportable.of(network(), exportable.recipe, (1, 16, 16), exportable.classes, {})
+    with pytest.raises(ExportError, match="'mlp' cannot be traced: .* batches of any size") as raised:
+        export(strange, splits, "pt2", tmp_path / "x")
+    assert "\n" not in str(raised.value)
+    assert not any(tmp_path.iterdir())
+
+
+def test_layers_that_share_their_weights_are_exported(make: Make, tmp_path: Path) -> None:
+    exportable, splits = make()
+    fc = nn.Linear(256, 256)
+    tied = nn.Sequential(nn.Flatten(), fc, nn.ReLU(), fc, nn.ReLU(), nn.Linear(256, 3))
+    shared = Exportable.of(tied, exportable.recipe, (1, 16, 16), exportable.classes, {})
+    write_safetensors(shared, splits, tmp_path / "model.safetensors")
+    assert load_file(tmp_path / "model.safetensors").keys() == tied.state_dict().keys()
 
 
 def test_every_format_is_a_file_of_its_name() -> None:

@@ -1,7 +1,8 @@
 """What is exported: a trained network with all that its files must know."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from lenetscope.errors import RunError
+from lenetscope.errors import ExportError, LenetscopeError, RunError
 from lenetscope.evaluation.outputs import require_logits
 from lenetscope.recipe import Recipe
 from lenetscope.runs.folder import Run
@@ -97,9 +98,29 @@ class Exportable:
 
     @cached_property
     def program(self) -> ExportedProgram:
-        """`module` as a graph that takes any number of images."""
+        """`module` as a graph that takes any number of images.
+
+        Raises:
+            ExportError: if torch.export cannot trace it.
+        """
         images = torch.zeros(2, *self.image_shape, dtype=torch.uint8)  # 1 would stand for itself
-        return torch.export.export(self.module, (images,), dynamic_shapes=({0: Dim("images")},))
+        with untraceable(self.recipe.model):
+            return torch.export.export(self.module, (images,), dynamic_shapes=({0: Dim("images")},))
+
+
+@contextmanager
+def untraceable(name: str) -> Iterator[None]:
+    """Raise whatever torch raises about a network's code as an `ExportError` of one line."""
+    try:
+        yield
+    except LenetscopeError:
+        raise
+    except Exception as error:  # of many kinds, and of the network's own
+        why = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        raise ExportError(
+            f"the network '{name}' cannot be traced: {type(error).__name__}: {why[:200]} Its forward "
+            "must take the same path whatever the pixels are, and batches of any size."
+        ) from error
 
 
 class WithPreprocessing(nn.Module):

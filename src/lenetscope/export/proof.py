@@ -92,8 +92,8 @@ class Proof:
                     )
         if lost > ACCURACY_LOST:
             raise ExportError(
-                f"the exported file loses {points}, and is not kept: {self.correct:,} of {self.n:,} test "
-                f"images are right, not {self.torch_correct:,}, and at most {100 * ACCURACY_LOST:g} "
+                f"the exported file loses {points}, and is not kept: {self.correct:,} of {self.n:,} "
+                f"test images are right, not {self.torch_correct:,}; at most {100 * ACCURACY_LOST:g} "
                 "points may be lost. Export to another format."
             )
 

@@ -11,7 +11,7 @@ from lenetscope.data.splits import Splits
 from lenetscope.errors import RunError, UsageError
 from lenetscope.evaluation.outputs import Array
 from lenetscope.export import FORMATS, Format
-from lenetscope.export.exportable import Exportable
+from lenetscope.export.exportable import Exportable, untraceable
 from lenetscope.export.predictor import Predictor
 
 INPUT, OUTPUT = "pixels", "probabilities"
@@ -40,15 +40,16 @@ def write_onnx(exportable: Exportable, _splits: Splits, path: Path) -> None:
     import onnx
 
     size = sum(p.numel() * p.element_size() for p in exportable.model.parameters())
-    program = torch.onnx.export(
-        exportable.program,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamo=True,
-        external_data=size > EMBEDDED,
-        optimize=True,
-        verbose=False,
-    )
+    with untraceable(exportable.recipe.model):
+        program = torch.onnx.export(
+            exportable.program,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamo=True,
+            external_data=size > EMBEDDED,
+            optimize=True,
+            verbose=False,
+        )
     assert program is not None
     program.save(path, external_data=size > EMBEDDED)
     add_metadata(path, exportable.metadata())

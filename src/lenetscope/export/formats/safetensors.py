@@ -31,7 +31,8 @@ CHECK = record({"recipe": mapping_of(anything)})
 
 def write_safetensors(exportable: Exportable, splits: Splits, path: Path) -> None:
     """Write the weights, and beside them the configuration, the program and the script."""
-    weights = {k: v.contiguous() for k, v in exportable.model.state_dict().items()}
+    # copies: layers may share weights, which the format does not allow
+    weights = {k: v.clone().contiguous() for k, v in exportable.model.state_dict().items()}
     # one key: the order of several is random
     save_file(weights, path, {"lenetscope": exportable.metadata()["lenetscope"]})
     recipe = {"recipe": exportable.recipe.as_dict()}
