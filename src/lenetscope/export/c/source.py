@@ -32,6 +32,17 @@ from lenetscope.export.c.steps import Window
 WIDTH = 100
 """Characters per line of a table."""
 
+FIELDS = {
+    "Window": "in_height in_width out_height out_width height width stride_y stride_x pad_y pad_x "
+    "dilation_y dilation_x pad",
+    "Convolution": "window weight bias multiplier shift groups in_channels out_channels pool_height "
+    "pool_width zero low",
+    "Dense": "weight bias multiplier shift in_size out_size zero low",
+    "Average": "window channels bias multiplier shift zero low",
+    "Addition": "size first_multiplier second_multiplier first_zero second_zero shift zero low",
+}
+"""Of the structures of ``layers.c``, in the order in which values are given here."""
+
 PARTS = re.compile(r"^/\* -- (\w+):([\w ]*)\*/\n", re.MULTILINE)
 """Opens a part of ``layers.c``: its name, and those of the parts that it needs."""
 
@@ -170,11 +181,10 @@ class _Writer:
                 o, i, h, w = layer.weight.shape
                 self._heading(of, layer, f"convolution {kernel}{o}x{i}x{h}x{w}{pool}")
                 self._weights(of, layer.weight, layer.bias, layer.output)
+                window = _nested("Window", _window(layer, layer.window, layer.pad))
                 channels = layer.groups, i, o // layer.groups
-                values = [
-                    _window(layer, layer.window, layer.pad), *self._names(of), *channels, *layer.pool,
-                    layer.output.zero, layer.output.low,
-                ]  # fmt: skip
+                ends = layer.output.zero, layer.output.low
+                values = [window, *self._names(of), *channels, *layer.pool, *ends]
                 self._struct("convolve", "Convolution", of, values)
                 self._call("convolve", layer, [f"&{of}_layer", *sources, out])
             case Dense():
@@ -187,15 +197,15 @@ class _Writer:
                 self._call(function, layer, [f"&{of}_layer", *sources, out])
             case Maximum():
                 self._heading(of, layer, f"max pooling {_size(layer.window.size)}")
-                self._struct("maximum", "Window", of, [_window(layer, layer.window, 0)[1:-1]])
+                self._struct("maximum", "Window", of, _window(layer, layer.window, 0))
                 channels_of = str(layer.source[0])
                 self._call("maximum", layer, [f"&{of}_layer", channels_of, *sources, out])
             case Average():
                 self._heading(of, layer, f"average pooling {_size(layer.window.size)}")
                 multiplier, shift = int(layer.output.multiplier[0]), int(layer.output.shift[0])
                 values = [
-                    _window(layer, layer.window, layer.pad), layer.source[0], layer.bias,
-                    multiplier, shift, layer.output.zero, layer.output.low,
+                    _nested("Window", _window(layer, layer.window, layer.pad)), layer.source[0],
+                    layer.bias, multiplier, shift, layer.output.zero, layer.output.low,
                 ]  # fmt: skip
                 self._struct("average", "Average", of, values)
                 self._call("average", layer, [f"&{of}_layer", *sources, out])
@@ -241,8 +251,9 @@ class _Writer:
 
     def _struct(self, part: str, kind: str, of: str, values: Iterable[Any]) -> None:
         self.parts.add(part)
-        body = ", ".join(map(str, values))
+        body = _nested(kind, values)[1:-1].replace(" = ", "\0")  # not broken there
         lines = textwrap.fill(body, WIDTH - 4, initial_indent="    ", subsequent_indent="    ")
+        lines = lines.replace("\0", " = ")
         self.tables.append(f"static const {kind} {of}_layer = {{\n{lines}\n}};\n")
 
     def _call(self, function: str, layer: Layer, arguments: Sequence[str]) -> None:
@@ -250,10 +261,15 @@ class _Writer:
         self.calls.append(f"{call:<72}/* {_size(layer.shape)} */")
 
 
-def _window(layer: Layer, window: Window, pad: int) -> str:
+def _nested(kind: str, values: Iterable[Any]) -> str:
+    """Return the values of a structure with the names of its fields."""
+    named = zip(FIELDS[kind].split(), values, strict=True)
+    return f"{{{', '.join(f'.{name} = {value}' for name, value in named)}}}"
+
+
+def _window(layer: Layer, window: Window, pad: int) -> list[int]:
     pairs = layer.source[1:], layer.shape[1:], window.size, window.stride, window.padding
-    numbers = [number for pair in (*pairs, window.dilation) for number in pair]
-    return f"{{{', '.join(map(str, numbers))}, {pad}}}"
+    return [*(number for pair in (*pairs, window.dilation) for number in pair), pad]
 
 
 def _size(shape: Iterable[int]) -> str:
