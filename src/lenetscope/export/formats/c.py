@@ -1,0 +1,207 @@
+"""``c``: plain C99 for a microcontroller: whole numbers, no allocation, no library.
+
+The file is proved twice. Its scores must be those of `IntegerNetwork`, bit for bit, for every test
+image; and its probabilities and accuracy, within limits, those of PyTorch.
+"""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lenetscope.data.preprocess import Preprocess
+from lenetscope.data.splits import Splits
+from lenetscope.errors import ExportError
+from lenetscope.evaluation.outputs import Array, model_outputs
+from lenetscope.export import FORMATS, Format, Limits
+from lenetscope.export.c import compiler
+from lenetscope.export.c.integers import IntegerNetwork
+from lenetscope.export.c.quantize import quantize
+from lenetscope.export.c.source import Source, write_c
+from lenetscope.export.exportable import Exportable
+from lenetscope.export.predictor import Predictor
+from lenetscope.files import write_text
+from lenetscope.observe import BATCH_SIZE
+from lenetscope.table import percent
+
+CALIBRATION = 500
+"""Training images, evenly spaced over all of them, whose activations give the ranges."""
+
+REPEATS = 101
+"""How often one image is timed."""
+
+INT8 = Limits(largest=0.5, mean=0.005)
+"""No sure answer may turn into its opposite. On MNIST's 10,000 test images, 8 bits moved probabilities
+by 4e-5 on average for lenet (2 epochs on 55,000 images) and 2e-4 for recipe fast, by 0.013 at most."""
+
+USAGE = """\
+Compile `model.c` with your firmware; it needs nothing but `stdint.h`.
+
+```c
+#include "model.h"
+
+static uint8_t image[MODEL_CHANNELS * MODEL_HEIGHT * MODEL_WIDTH]; /* 0 to 255, row by row */
+static int32_t scores[MODEL_CLASSES];
+
+const char *answer(void)
+{
+    return model_class_names[model_predict(image, scores)];
+}
+```
+
+A score is a logit times 2 to the power of `MODEL_SCORE_BITS`. Memory is static: one call at a time."""
+
+
+def write_c_files(exportable: Exportable, splits: Splits, path: Path) -> None:
+    """Write ``model.c`` and ``model.h``, and make sure that they compute what was quantised.
+
+    Raises:
+        UsageError: if there is no C compiler, or the network has a layer that is not supported.
+        ExportError: if the C does not compile, or its scores differ.
+    """
+    compiler.find_compiler()
+    rows = np.linspace(0, len(splits.train.labels) - 1, CALIBRATION).round().astype(np.int64)
+    network = quantize(
+        exportable.model,
+        exportable.image_shape,
+        exportable.mean,
+        exportable.std,
+        splits.train.images[torch.from_numpy(np.unique(rows))],
+    )
+
+    def write(facts: list[str]) -> Source:
+        made = write_c(network, path.stem, exportable.classes, facts)
+        write_text(path, made.source)
+        write_text(path.with_suffix(".h"), made.header)
+        return made
+
+    made = write([])
+    right, right_in_torch = require_equal(network, exportable, splits, compiler.load(path))
+    write(
+        [
+            *_title(exportable, splits),
+            "",
+            *_accuracy(right, right_in_torch, len(splits.test.labels)),
+            *_bytes(exportable, made, compiler.footprint(path)),
+        ]
+    )
+
+
+def require_equal(
+    network: IntegerNetwork, exportable: Exportable, splits: Splits, compiled: compiler.Compiled
+) -> tuple[int, int]:
+    """Compare the scores of C and of Python for all test images.
+
+    Returns:
+        How many test images are right in C, and in PyTorch with float32.
+
+    Raises:
+        ExportError: if one score differs.
+    """
+    images, labels = splits.test
+    right = right_in_torch = 0
+    preprocess = Preprocess(exportable.mean, exportable.std)
+    for start in range(0, len(labels), BATCH_SIZE):
+        part, true = images[start : start + BATCH_SIZE], labels[start : start + BATCH_SIZE]
+        expected = network.scores(part)
+        found = torch.from_numpy(compiled.scores(part.contiguous().numpy()))
+        if not torch.equal(found, expected):
+            differ = int((found != expected).any(dim=1).sum())
+            raise ExportError(
+                f"the C computes other scores than the arithmetic it was made from, for {differ} of "
+                f"{len(part)} images; it is not kept. Report it with the network and the compiler."
+            )
+        logits = model_outputs(exportable.model, preprocess(part))
+        right += int((found.argmax(dim=1) == true).sum())
+        right_in_torch += int((logits.argmax(dim=1) == true).sum())
+    return right, right_in_torch
+
+
+def _title(exportable: Exportable, splits: Splits) -> list[str]:
+    channels, height, width = exportable.image_shape
+    parameters = sum(p.numel() for p in exportable.model.parameters())
+    return [
+        f"{exportable.recipe.model}, {parameters:,} parameters, trained on {splits.name}: "
+        f"{len(exportable.classes)} classes of images {channels}x{height}x{width}. Generated by "
+        f"lenetscope {exportable.metadata()['lenetscope']}.",
+        "Weights and activations of 8 bits, sums of 32; the preprocessing of the images is inside.",
+    ]
+
+
+def _accuracy(right: int, right_in_torch: int, n: int) -> list[str]:
+    return [
+        f"Accuracy: {percent(right / n)}, {right:,} of {n:,} test images; the same network in float32: "
+        f"{percent(right_in_torch / n)}, {right_in_torch:,} of them.",
+    ]
+
+
+def _bytes(exportable: Exportable, made: Source, size: compiler.Footprint | None) -> list[str]:
+    image, scores = int(np.prod(exportable.image_shape)), 4 * len(exportable.classes)
+    caller = f"and {image:,} for the image and {scores:,} for the scores, which the caller has"
+    if size is None:
+        return [
+            f"Flash: {made.table_bytes:,} bytes of tables, and the code, which was not measured.",
+            f"RAM: {made.memory_bytes:,} bytes, {caller}.",
+        ]
+    return [
+        f"Flash: {size.flash:,} bytes, {made.table_bytes:,} of them tables ({size.machine}).",
+        f"RAM: {size.ram:,} bytes, {caller}.",
+    ]
+
+
+def open_c(path: Path, _threads: int) -> Predictor:
+    """Compile and load what `write_c_files` wrote; see `compiler.load` on whose files."""
+    compiled = compiler.load(path)
+
+    def compute(images: Array) -> Array:
+        logits = compiled.scores(images) / np.float64(2**compiled.score_bits)  # (N, K)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+    config = {"classes": compiled.classes, "image_shape": compiled.image_shape}
+    return Predictor.of(compute, config)
+
+
+def measure_c(_exportable: Exportable, splits: Splits, path: Path) -> tuple[str, dict[str, Any]]:
+    """Count bytes and time one image."""
+    compiled, size = compiler.load(path), compiler.footprint(path)
+    image = np.ascontiguousarray(splits.test.images[:1].numpy())
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        compiled.scores(image)
+        times.append(time.perf_counter() - began)
+    milliseconds = 1e3 * statistics.median(times)
+    facts: dict[str, Any] = {"host_ms_per_image": milliseconds, "bit_for_bit": len(splits.test.labels)}
+    rows = []
+    if size:
+        facts |= {"flash_bytes": size.flash, "ram_bytes": size.ram, "machine": size.machine}
+        rows = [
+            f"| flash, code and tables | {size.flash:,} bytes ({size.machine}) |",
+            f"| RAM, without image, scores and stack | {size.ram:,} bytes |",
+        ]
+    rows.append(f"| one image, on the machine that exported it | {milliseconds:.3g} ms |")
+    text = (
+        f"For all {len(splits.test.labels):,} test images, the scores of the compiled C are those of "
+        "the integer arithmetic that it was generated from, bit for bit.\n\n"
+        "## Size and speed\n\n|  |  |\n|---|---|\n" + "\n".join(rows) + "\n\n"
+        f"The time is the median of {REPEATS} calls, compiled with -O3 for the processor of that "
+        "machine; a microcontroller takes much longer."
+    )
+    return text, facts
+
+
+FORMATS.register("c")(
+    Format(
+        summary="C99 for a microcontroller: int8, no allocation, no library, no floating point",
+        file="model.c",
+        write=write_c_files,
+        open=open_c,
+        limits=INT8,
+        measure=measure_c,
+        usage=USAGE,
+    )
+)
