@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from lenetscope.arguments import main_output
 from lenetscope.errors import LayerError, listed
-from lenetscope.evaluation.outputs import main_output
 from lenetscope.layers import summarize
 from lenetscope.observe import find_layers
 from lenetscope.plots.html import base64_of
