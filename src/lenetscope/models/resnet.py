@@ -40,9 +40,9 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps (N, outputs, H / stride, W / stride), rounded up, for maps (N, inputs, H, W)."""
+        around = self.shortcut(x)
         y = self.relu1(self.norm1(self.conv1(x)))
-        y = self.norm2(self.conv2(y))
-        out: Tensor = self.relu2(y + self.shortcut(x))
+        out: Tensor = self.relu2(self.norm2(self.conv2(y)) + around)
         return out
 
 
