@@ -1,5 +1,8 @@
 """The networks: shapes, parameters, and that initial weights depend on the seed alone."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,6 +19,7 @@ from lenetscope.models.lenet import LeNet
 from lenetscope.models.lenet5 import LeNet5, bitmaps
 from lenetscope.models.reader import ReaderNet, single
 from lenetscope.models.resnet import ResNet
+from lenetscope.registry import Registry
 from lenetscope.restore import eval_mode
 
 
@@ -368,3 +372,14 @@ def test_what_is_wrong_with_a_network_of_ones_own_is_told_in_one_line(name: str,
         own(name)
     assert "\n" not in str(raised.value)
     assert f"{__name__}:{name}" in str(raised.value)
+
+
+def test_the_page_about_networks_counts_the_parameters_of_each() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| .*? \| ([\d,]+) \|", page, re.M))
+    recipe = Recipe.load("reference")
+    counted = {
+        name: sum(p.numel() for p in build(recipe.replace(model=name), (1, 28, 28), 10).parameters())
+        for name in Registry("model", "lenetscope.models").names()
+    }
+    assert told == {name: f"{count:,}" for name, count in counted.items()}
