@@ -86,7 +86,7 @@ def shipped(registry: Registry) -> list[str]:
 def test_what_the_package_registers() -> None:
     assert shipped(AUGMENTATIONS) == ["affine", "lines", "none", "shift"]
     assert shipped(DATASETS) == sorted(["mnist", "mnist-lines", *KNOWN])
-    assert shipped(MODELS) == ["lean", "lenet", "mlp", "reader"]
+    assert shipped(MODELS) == ["lean", "lenet", "lenet5", "mlp", "reader", "resnet"]
     assert shipped(LOSSES) == ["cross-entropy", "ctc"]
     assert shipped(OPTIMIZERS) == ["adam", "adamw", "sgd"]
     assert shipped(SCHEDULES) == ["constant", "cosine", "one-cycle"]

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lenetscope import arguments, building, recording, rng
+from lenetscope.arguments import main_output
 from lenetscope.data import statistics
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.splits import Splits
 from lenetscope.errors import UsageError
-from lenetscope.evaluation.outputs import correct_per_class, main_output, probabilities
+from lenetscope.evaluation.outputs import correct_per_class, probabilities
 from lenetscope.evaluation.scores import Scores
 from lenetscope.files import write_bytes
 from lenetscope.recipe import Recipe

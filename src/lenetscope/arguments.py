@@ -296,6 +296,25 @@ def as_path(value: Any) -> Path:
     return Path(value)
 
 
+def main_output(outputs: Any) -> Tensor | None:
+    """Return the tensor to evaluate: ``outputs`` itself, its ``logits``, or its first element.
+
+    Networks with auxiliary classifiers, such as Inception, return several in training mode; others
+    return a dictionary, of which ``"logits"`` is taken, or the only tensor that there is.
+    """
+    if isinstance(outputs, Tensor):
+        return outputs
+    if isinstance(outputs, dict):
+        tensors = [value for value in outputs.values() if isinstance(value, Tensor)]
+        only = tensors[0] if len(tensors) == 1 else None
+        return outputs["logits"] if isinstance(outputs.get("logits"), Tensor) else only
+    if isinstance(getattr(outputs, "logits", None), Tensor):
+        return outputs.logits  # type: ignore[no-any-return]
+    if isinstance(outputs, (tuple, list)) and outputs and isinstance(outputs[0], Tensor):
+        return outputs[0]
+    return None
+
+
 def shown(value: Any) -> str:
     """Return a value for a message: briefly, and an array by its shape."""
     if isinstance(value, (Tensor, np.ndarray)):

@@ -121,6 +121,7 @@ def resume_run(
     # as many threads as before, because another number rounds differently
     before = {"epochs": run.planned_epochs(), "threads": run.environment().get("threads", 0)}
     data_dir = data_dir or run.data_dir()
+    run.require_network()
     arch = from_recipe(cls, run.recipe().replace(**before | overrides), data_dir)
     assert arch.splits is not None
     assert arch.recipe is not None

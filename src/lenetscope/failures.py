@@ -40,6 +40,17 @@ def explained(model: nn.Module) -> Iterator[None]:
         raise DataError(why) from error
 
 
+def reason(model: nn.Module, error: Exception) -> str:
+    """Return why a model could not take what it was given: the layer, what arrived, and the words.
+
+    Args:
+        model: which was called.
+        error: what it raised, whatever that is.
+    """
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
+    return _why(model, error, complaint(error) or said) or f"{said}."
+
+
 def complaint(error: Exception) -> str | None:
     """Return what torch says is wrong, and a mend; None if other code says so, or memory lacks."""
     *_, last = _traces(error)

@@ -1,19 +1,25 @@
 """The networks: shapes, parameters, and that initial weights depend on the seed alone."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from conftest import same_weights
 from lenetscope import Recipe
+from lenetscope.arguments import main_output
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.splits import load
 from lenetscope.errors import UsageError
-from lenetscope.evaluation.outputs import main_output
 from lenetscope.models import MODELS, build, memory_format
 from lenetscope.models.lean import LeanNet
 from lenetscope.models.lenet import LeNet
+from lenetscope.models.lenet5 import LeNet5, bitmaps
 from lenetscope.models.reader import ReaderNet, single
+from lenetscope.models.resnet import ResNet
+from lenetscope.registry import Registry
 from lenetscope.restore import eval_mode
 
 
@@ -168,6 +174,8 @@ def test_what_cannot_be_built_is_reported() -> None:
         LeanNet((1, 11, 28))
     with pytest.raises(UsageError, match="at least 16 pixels, not 15"):
         ReaderNet((1, 15, 90))
+    with pytest.raises(UsageError, match="at least 8x8, not 7x28"):
+        ResNet((1, 7, 28))
 
 
 def test_eval_mode_gives_each_module_its_own_mode_back() -> None:
@@ -177,3 +185,201 @@ def test_eval_mode_gives_each_module_its_own_mode_back() -> None:
         assert not any(m.training for m in model.modules())
         raise KeyError
     assert [m.training for m in model.modules()] == [True, True, False]
+
+
+def test_lenet5_has_the_layers_of_the_paper() -> None:
+    model = LeNet5()
+    shapes = {}
+    for name, layer in model.named_children():
+        layer.register_forward_hook(
+            lambda _m, _i, out, name=name: shapes.update({name: tuple(out.shape[1:])})
+        )
+    model(torch.zeros(2, 1, 28, 28))
+    assert shapes == {
+        "pad": (1, 32, 32),
+        "c1": (6, 28, 28), "squash1": (6, 28, 28), "s2": (6, 14, 14), "squash2": (6, 14, 14),
+        "c3": (16, 10, 10), "squash3": (16, 10, 10), "s4": (16, 5, 5), "squash4": (16, 5, 5),
+        "c5": (120, 1, 1), "squash5": (120, 1, 1), "flatten": (120,), "f6": (84,), "squash6": (84,),
+        "rbf": (10,),
+    }  # fmt: skip
+    counts = {
+        name: sum(p.numel() for p in layer.parameters()) for name, layer in model.named_children()
+    }
+    assert {name: count for name, count in counts.items() if count} == {
+        "c1": 156, "s2": 12, "c3": 1_516, "s4": 32, "c5": 48_120, "f6": 10_164,
+    }  # fmt: skip
+    assert sum(counts.values()) == 60_000
+
+
+def test_lenet5_computes_what_the_paper_says() -> None:
+    torch.manual_seed(4)
+    model = LeNet5((1, 32, 32)).double()
+    images = torch.rand(3, 1, 32, 32, dtype=torch.float64)
+
+    def squash(x: Tensor) -> Tensor:
+        return 1.7159 * torch.tanh(2 * x / 3)
+
+    def subsample(x: Tensor, layer: nn.Module) -> Tensor:
+        total = x[..., ::2, ::2] + x[..., 1::2, ::2] + x[..., ::2, 1::2] + x[..., 1::2, 1::2]
+        return squash(total * layer.weight.view(-1, 1, 1) + layer.bias.view(-1, 1, 1))
+
+    x = subsample(squash(nn.functional.conv2d(images, model.c1.weight, model.c1.bias)), model.s2.scale)
+    # table I, a column per map of C3 and a row per map of S2
+    rows = (
+        "X...XXX..XXXX.XX",
+        "XX...XXX..XXXX.X",
+        "XXX...XXX..X.XXX",
+        ".XXX..XXXX..X.XX",
+        "..XXX..XXXX.XX.X",
+        "...XXX..XXXX.XXX",
+    )
+    filters = [
+        (conv.weight[k], conv.bias[k])
+        for conv in (model.c3.of3, model.c3.of4, model.c3.of6)
+        for k in range(conv.out_channels)
+    ]
+    maps = []
+    for column, (weight, bias) in zip(zip(*rows, strict=True), filters, strict=True):
+        chosen = [k for k, mark in enumerate(column) if mark == "X"]
+        maps.append(nn.functional.conv2d(x[:, chosen], weight[None], bias[None]))
+    x = subsample(squash(torch.cat(maps, 1)), model.s4.scale)
+    x = squash(x.flatten(1) @ model.c5.weight.flatten(1).T + model.c5.bias)
+    x = squash(x @ model.f6.weight.T + model.f6.bias)
+    centres = bitmaps().double()
+    distances = torch.stack([((x - centre) ** 2).sum(1) for centre in centres], 1)
+    assert torch.allclose(model(images), -distances / 2, atol=1e-9)
+    assert torch.equal(centres.abs(), torch.ones(10, 84, dtype=torch.float64))
+    assert len({tuple(centre.tolist()) for centre in centres}) == 10
+    assert squash(torch.tensor([1.0, -1.0])).tolist() == pytest.approx([1, -1], abs=1e-4)
+
+
+def test_lenet5_begins_with_the_weights_of_the_paper_and_other_centres_for_other_classes() -> None:
+    model = LeNet5(classes=12)
+    for layer, inputs in ((model.c1, 25), (model.s2.scale, 4), (model.c3.of4, 100), (model.f6, 120)):
+        largest = max(float(p.detach().abs().max()) for p in layer.parameters())
+        assert 0.6 * 2.4 / inputs < largest <= 2.4 / inputs
+    assert model.rbf.centres.shape == (12, 84)
+    assert model.rbf.centres.unique().tolist() == [-1, 1]
+    assert not model.rbf.centres.requires_grad
+
+
+@pytest.mark.parametrize(("shape", "kernel"), [((3, 1, 7), (5, 5)), ((1, 40, 32), (7, 5))])
+def test_lenet5_pads_what_is_small_with_its_edge_and_covers_what_is_large(
+    shape: tuple[int, int, int], kernel: tuple[int, int]
+) -> None:
+    model = LeNet5(shape)
+    images = torch.rand(2, *shape)
+    padded = model.pad(images)
+    assert padded.shape[2:] == (max(32, shape[1]), max(32, shape[2]))
+    assert torch.equal(padded[..., 0, 0], images[..., 0, 0])
+    assert model.c5.kernel_size == kernel
+    assert model(images).shape == (2, 10)
+
+
+def test_the_residual_network_layer_by_layer() -> None:
+    model = ResNet().eval()
+    x = torch.rand(2, 1, 28, 28)
+    shapes = [tuple((x := layer(x)).shape[1:]) for layer in model.children()]
+    assert shapes == [
+        (32, 28, 28), (32, 28, 28), (32, 28, 28), (32, 28, 28), (64, 14, 14), (96, 7, 7),
+        (96, 1, 1), (96,), (96,), (10,),
+    ]  # fmt: skip
+    assert sum(p.numel() for p in model.parameters()) == 222_570
+    block, maps = model.stage2, torch.rand(2, 32, 9, 9)
+    y = block.norm1(nn.functional.conv2d(maps, block.conv1.weight, stride=2, padding=1)).relu()
+    y = block.norm2(nn.functional.conv2d(y, block.conv2.weight, padding=1))
+    around = block.shortcut[1](nn.functional.conv2d(maps, block.shortcut[0].weight, stride=2))
+    assert torch.allclose(block(maps), (y + around).relu(), atol=1e-6)
+    with torch.no_grad():
+        block.norm2.weight.zero_()  # then a block adds nothing to its input
+        assert torch.equal(block(maps), around.relu())
+
+
+class Few(nn.Module):
+    """Takes no argument at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.LazyLinear(10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        out: Tensor = self.fc(images.flatten(1))
+        return out
+
+
+def two_convolutions(classes: int, **options: object) -> nn.Module:
+    """Fit for 1x28x28 images only."""
+    assert set(options) == {"image_shape", "dropout"}
+    inner = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(4, 3, 3))
+    return nn.Sequential(inner, nn.Flatten(), nn.Linear(3, classes))
+
+
+class Picky(Few):
+    def forward(self, images: Tensor) -> Tensor:
+        raise KeyError("no\nsuch thing")
+
+
+class Wide(Few):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+
+
+def broken(classes: int) -> nn.Module:
+    raise RuntimeError("out of\nideas")
+
+
+def forgetful(image_shape: tuple[int, int, int]) -> None:
+    """Return nothing."""
+
+
+def counts(classes: int) -> nn.Module:
+    """Return one output fewer than there are classes."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, classes - 1))
+
+
+network = Few()
+text = "Few"
+
+
+def own(name: str, classes: int = 10) -> nn.Module:
+    """Build a network of this file as ``--model`` names it."""
+    return build(Recipe.load("reference", model=f"{__name__}:{name}"), (1, 28, 28), classes)
+
+
+def test_a_network_of_ones_own_is_given_what_it_takes() -> None:
+    model = own("Few")
+    assert model.fc.in_features == 784  # lazy layers have found their size
+    assert same_weights(model, own("Few"))
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("two_convolutions", r"the model cannot take \(2, 1, 28, 28\) of float32: layer '0.2' "
+         r"\(Conv2d\) takes \(N, 4, H, W\), and was given \(2, 3, 26, 26\) of float32"),
+        ("Picky", r"fit the images: .* \(2, 1, 28, 28\) of float32: KeyError: 'no\\nsuch thing'"),
+        ("Wide", "needs 'width', and only image_shape, classes and dropout can be given"),
+        ("broken", "cannot be made with classes=10: RuntimeError: out of ideas"),
+        ("forgetful", "returns a NoneType, not a torch.nn.Module"),
+        ("counts", r"returns \(2, 9\) of float32 for 2 images; it must return logits.*: \(2, 10\)"),
+        ("network", "is a Few; name a class, or a function that returns a torch.nn.Module"),
+        ("text", "is a str; name a class"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_network_of_ones_own_is_told_in_one_line(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        own(name)
+    assert "\n" not in str(raised.value)
+    assert f"{__name__}:{name}" in str(raised.value)
+
+
+def test_the_page_about_networks_counts_the_parameters_of_each() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| .*? \| ([\d,]+) \|", page, re.M))
+    recipe = Recipe.load("reference")
+    counted = {
+        name: sum(p.numel() for p in build(recipe.replace(model=name), (1, 28, 28), 10).parameters())
+        for name in Registry("model", "lenetscope.models").names()
+    }
+    assert told == {name: f"{count:,}" for name, count in counted.items()}

@@ -99,9 +99,9 @@ def test_the_distance_is_what_mean_and_directions_leave() -> None:
 def test_as_many_validation_images_are_refused_as_it_says(bars_run: Run) -> None:
     inspection = Inspection.open(bars_run)
     before = copy.deepcopy(inspection.model.state_dict())
-    chain = network.describe(inspection.model, inspection.image_shape)
-    found = familiar.fit(inspection, chain)
-    layers, _, _ = familiar.layers_of(inspection, chain)
+    graph = network.describe(inspection.model, inspection.image_shape)
+    found = familiar.fit(inspection, graph)
+    layers, _ = familiar.layers_of(inspection, graph)
     vectors, labels = layers.evenly(inspection.splits.valid)
     assert len(labels) == found.images == 23
     above = found.classes.distances(vectors) > found.threshold
@@ -114,11 +114,11 @@ def test_as_many_validation_images_are_refused_as_it_says(bars_run: Run) -> None
 
 @pytest.mark.slow
 def test_letters_are_refused_and_test_images_are_not(digits: Inspection) -> None:
-    chain = network.describe(digits.model, digits.image_shape)
-    found = familiar.fit(digits, chain)
+    graph = network.describe(digits.model, digits.image_shape)
+    found = familiar.fit(digits, graph)
     assert found.images == 5000
     assert found.refused == familiar.REFUSED
-    layers, _, _ = familiar.layers_of(digits, chain)
+    layers, _ = familiar.layers_of(digits, graph)
 
     def refused(pixels: Tensor) -> float:
         return float(
@@ -176,8 +176,8 @@ def test_the_page_measures_the_distance_that_python_does(
     reader: Reader, digits: Inspection, digits_page: Path, strange_page: Path, strange_run: Run
 ) -> None:
     for path, inspection in ((digits_page, digits), (strange_page, Inspection.open(strange_run))):
-        chain = network.describe(inspection.model, inspection.image_shape)
-        found, (layers, _, _) = familiar.fit(inspection, chain), familiar.layers_of(inspection, chain)
+        graph = network.describe(inspection.model, inspection.image_shape)
+        found, (layers, _) = familiar.fit(inspection, graph), familiar.layers_of(inspection, graph)
         pixels = inspection.pixels[:20]
         measured = reader(path).evaluate(
             """(images) => images.map((pixels) =>

@@ -16,7 +16,7 @@ from lenetscope.errors import DataError, StorageError
 from lenetscope.inspection import Inspection
 from lenetscope.questions import QUESTIONS, Part, Question
 from lenetscope.registry import Registry
-from lenetscope.report import build, facts, write_report
+from lenetscope.report import build, facts, operations, write_report
 from lenetscope.runs.folder import Run
 from report_runs import HOSTILE, LONG, make_run
 
@@ -246,8 +246,11 @@ def test_a_part_that_raises_is_replaced_by_the_reason(
     question = Question("refused", "", lambda *_: (), part, heading="Refused")
     build.QUESTIONS.register("refused")(question)
     run = make_run(tmp_path / "branched", idx_folder, model="branched")
-    page = build.render(Inspection.open(run))
-    assert "it has branches, or steps between its layers" in text_of(page)
+    with monkeypatch.context() as patched:
+        patched.delitem(operations.OPERATIONS, "add")
+        page = build.render(Inspection.open(run))
+    reason = "a step between the layers (add) uses 'add', which the page cannot run."
+    assert f"Not shown for this run: {reason}" in text_of(page)
     assert 'id="pad"' not in page
     assert 'id="confusion"' in page
     assert "Refused Not shown for this run: left out, <b>for speed</b>." in text_of(page)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lenetscope.arguments import as_tensor, shown
+from lenetscope.arguments import as_tensor, main_output, shown
 from lenetscope.errors import DataError, UsageError
 from lenetscope.failures import complaint, explained
 from lenetscope.observe import BATCH_SIZE, batches
@@ -27,25 +27,6 @@ Target = int | Tensor | None
 
 ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
 """Losses for which other shapes are no error to torch: it repeats what is smaller, and warns."""
-
-
-def main_output(outputs: Any) -> Tensor | None:
-    """Return the tensor to evaluate: ``outputs`` itself, its ``logits``, or its first element.
-
-    Networks with auxiliary classifiers, such as Inception, return several in training mode; others
-    return a dictionary, of which ``"logits"`` is taken, or the only tensor that there is.
-    """
-    if isinstance(outputs, Tensor):
-        return outputs
-    if isinstance(outputs, dict):
-        tensors = [value for value in outputs.values() if isinstance(value, Tensor)]
-        only = tensors[0] if len(tensors) == 1 else None
-        return outputs["logits"] if isinstance(outputs.get("logits"), Tensor) else only
-    if isinstance(getattr(outputs, "logits", None), Tensor):
-        return outputs.logits  # type: ignore[no-any-return]
-    if isinstance(outputs, (tuple, list)) and outputs and isinstance(outputs[0], Tensor):
-        return outputs[0]
-    return None
 
 
 def is_binary(loss_fn: Any) -> bool:

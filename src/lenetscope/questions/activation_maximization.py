@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lenetscope.arguments import main_output
 from lenetscope.errors import DataError, LayerError, UsageError
-from lenetscope.evaluation.outputs import main_output
 from lenetscope.observe import (
     BATCH_SIZE,
     Call,

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lenetscope.arguments import main_output
 from lenetscope.errors import DataError, LayerError, UsageError
-from lenetscope.evaluation.outputs import loss_of, main_output
+from lenetscope.evaluation.outputs import loss_of
 from lenetscope.observe import (
     BATCH_SIZE,
     Call,

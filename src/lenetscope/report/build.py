@@ -33,7 +33,18 @@ CHAPTERS: dict[Chapter, str] = {
     "training": "How it learned",
 }
 SCRIPTS = (
-    *("network", "numbers", "dom", "colours", "theme", "prepare", "marks", "familiar", "arithmetic"),
+    *(
+        "operations",
+        "network",
+        "numbers",
+        "dom",
+        "colours",
+        "theme",
+        "prepare",
+        "marks",
+        "familiar",
+        "arithmetic",
+    ),
     *("terms", "maps", "explain", "draw", "confusion", "epochs", "main"),
 )
 """Files of ``static/``, each after those that it needs."""
@@ -143,15 +154,15 @@ def json_in_html(value: Any) -> str:
 
 def _drawing(inspection: Inspection) -> Part:
     """Return what the drawing panel needs: the network, and what is familiar to it."""
-    chain = network.describe(inspection.model, inspection.image_shape)
-    if len(chain.weights) > MOST_WEIGHTS:
+    graph = network.describe(inspection.model, inspection.image_shape)
+    if len(graph.weights) > MOST_WEIGHTS:
         raise LayerError(
-            f"this network has {len(chain.weights):,} weights, and a page holds {MOST_WEIGHTS:,}."
+            f"this network has {len(graph.weights):,} weights, and a page holds {MOST_WEIGHTS:,}."
         )
     recipe = inspection.run.recipe()
     facts_of_data = {"mean": recipe.mean, "std": recipe.std, "classes": inspection.classes}
-    known = familiar.fit(inspection, chain).as_dict()
-    return Part("", chain.as_dict() | facts_of_data | {"familiar": known})
+    known = familiar.fit(inspection, graph).as_dict()
+    return Part("", graph.as_dict() | facts_of_data | {"familiar": known})
 
 
 def _embedded_images(inspection: Inspection) -> dict[str, Any]:

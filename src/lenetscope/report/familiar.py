@@ -18,10 +18,11 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from lenetscope.data.dataset import LabelledImages
 from lenetscope.data.sources import DATASETS
+from lenetscope.errors import LayerError
 from lenetscope.inspection import Inspection
 from lenetscope.observe import BATCH_SIZE, Call, layer_outputs
 from lenetscope.plots.html import base64_of
-from lenetscope.report.network import Chain
+from lenetscope.report.network import Graph
 
 REFUSED = 0.02
 """Fraction of the validation images that may be refused."""
@@ -120,8 +121,8 @@ class Familiar:
     """What tells familiar images from others.
 
     Attributes:
-        maps: place in the chain of the last layer that returns maps; None without any.
-        vector: place of the last hidden linear layer; where there is none, of the last layer.
+        places: of the layers that are compared among the steps of the network: of the last that returns
+            maps, and of the last hidden linear layer, or, where there is none, of the last layer.
         side: rows and columns to which maps are reduced.
         classes: what is common to each class.
         threshold: squared distance above which an image is refused.
@@ -130,8 +131,7 @@ class Familiar:
         digits: whether every class is a digit, for the words of the page.
     """
 
-    maps: int | None
-    vector: int
+    places: tuple[int, ...]
     side: int
     classes: Subspaces
     threshold: float
@@ -146,33 +146,42 @@ class Familiar:
         return vars(self) | {"classes": classes}
 
 
-def layers_of(inspection: Inspection, chain: Chain) -> tuple[Layers, int | None, int]:
-    """Return the layers of a run that are compared, and the places of both in the chain."""
-    shapes = [layer["shape"] for layer in chain.layers]
-    maps = max((i for i, s in enumerate(shapes) if len(s) == 3 and max(s[1:]) > 1), default=None)
-    linear = [i for i, layer in enumerate(chain.layers) if layer["kind"] == "Linear"]
-    vector = linear[-2] if len(linear) > 1 else len(shapes) - 1
-    side = 1 if maps is None else max(1, min(SIDE, int((LONGEST / shapes[maps][0]) ** 0.5)))
+def layers_of(inspection: Inspection, graph: Graph) -> tuple[Layers, tuple[int, ...]]:
+    """Return the layers of a run that are compared, and their places among the steps of the network.
+
+    Raises:
+        LayerError: if no step is what a layer returns.
+    """
+    shapes = {i: layer["shape"] for i, layer in enumerate(graph.layers) if "layer" in layer}
+    maps = [i for i, shape in shapes.items() if len(shape) == 3 and max(shape[1:]) > 1][-1:]
+    vectors = [i for i, shape in shapes.items() if len(shape) == 1]
+    linear = [i for i in vectors if graph.layers[i]["kind"] == "Linear"]
+    places = tuple(maps + (linear[-2:-1] or vectors[-1:]))
+    if not places:
+        raise LayerError(
+            "no layer of this model returns maps or a vector, by which images are compared."
+        )
+    channels = shapes[maps[0]][0] if maps else LONGEST
+    side = max(1, min(SIDE, int((LONGEST / channels) ** 0.5)))
     model = copy.deepcopy(inspection.model).to(memory_format=torch.channels_last)  # 4 times as fast
-    keys = [_key(chain, place) for place in (maps, vector) if place is not None]
-    return Layers(model, inspection.prepared, keys, side), maps, vector
+    keys = [graph.layers[place]["layer"] for place in places]
+    return Layers(model, inspection.prepared, keys, side), places
 
 
-def fit(inspection: Inspection, chain: Chain) -> Familiar:
+def fit(inspection: Inspection, graph: Graph) -> Familiar:
     """Learn from the training and validation images of a run what is familiar to its network.
 
     Args:
         inspection: of the run.
-        chain: its network, see `network.describe`.
+        graph: its network, see `network.describe`.
     """
-    layers, maps, vector = layers_of(inspection, chain)
+    layers, places = layers_of(inspection, graph)
     classes = Subspaces.of(*layers.evenly(inspection.splits.train))
     distances = classes.distances(layers.evenly(inspection.splits.valid)[0])
     accepted = len(distances) - int(REFUSED * len(distances))
     threshold = float(distances.sort().values[accepted - 1])
     return Familiar(
-        maps,
-        vector,
+        places,
         layers.side,
         classes,
         threshold,
@@ -186,9 +195,3 @@ def _are_digits(inspection: Inspection) -> bool:
     """Tell whether every class is a digit; names in own data may be mere numbers."""
     named = inspection.run.recipe().data in DATASETS.names()
     return named and all(name in tuple("0123456789") for name in inspection.classes)
-
-
-def _key(chain: Chain, place: int) -> str:
-    names = [layer["name"] for layer in chain.layers]
-    before = names[:place].count(names[place])
-    return f"{names[place]}:{before}" if before else names[place]

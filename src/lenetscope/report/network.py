@@ -1,43 +1,58 @@
-"""A network as a chain of layers that ``static/network.js`` runs in a browser.
+"""A network as a list of steps that ``static/network.js`` runs in a browser.
 
-A model is such a chain if its layers, run one after another, give its outputs to the last bit. That is
-tried before anything is written, so that a model with branches, or with steps between its layers, is
-refused instead of shown wrongly.
+`torch.export` traces the model: each operation of PyTorch with what it is given, in order. So branches,
+and steps between the layers, are as good as layers. What cannot be traced, or has an operation that
+the page cannot run, is refused instead of shown wrongly.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import operator
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from lenetscope.errors import LayerError, listed
-from lenetscope.evaluation.outputs import main_output
-from lenetscope.layers import summarize
+from lenetscope.arguments import main_output
+from lenetscope.errors import LayerError
+from lenetscope.failures import explained
 from lenetscope.observe import find_layers
 from lenetscope.plots.html import base64_of
+from lenetscope.report.operations import (
+    IMAGES,
+    MOVES,
+    OPERATIONS,
+    UNCHANGED,
+    Place,
+    Settings,
+    Traced,
+    UnsupportedError,
+    Weights,
+    move,
+)
 from lenetscope.restore import device_of, eval_mode
 
-TRIALS, SCALES = 16, (0.1, 1.0, 10.0, 100.0)
-"""Random images of each scale on which model and chain must agree: small values clip nowhere."""
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
-Weights = list[npt.NDArray[np.float32]]
-Settings = dict[str, Any] | str
-"""Settings of a layer; a text says what about it the page cannot run."""
+TRIALS, SCALES = 5, (0.1, 1.0, 10.0, 100.0)
+"""Random batches of each scale on which model and trace must agree: small values clip nowhere."""
 
 
 @dataclass(frozen=True)
-class Chain:
-    """A network that runs as a chain.
+class Graph:
+    """A network as steps, in the order in which they run.
 
     Attributes:
         input_shape: (C, H, W) of one image.
-        layers: of each its name, kind, output ``shape`` and settings as plain values. Where a layer has
-            weights, ``weight`` and ``bias`` are the places in ``weights`` at which they begin.
-        weights: (M,) float32, of all layers.
+        layers: of each step its name, kind, output ``shape``, the numbers of the steps that it takes as
+            ``inputs`` (-1 is the image), and settings as plain values. Where it has weights, ``weight``
+            and ``bias`` are the places in ``weights`` at which they begin. Where it is what a layer
+            returns, ``layer`` is the key of that call, see `Call`; where that took several steps,
+            ``steps`` is their number, ``of`` the layer's class, and the others are ``inside``.
+        weights: (M,) float32, of all steps.
     """
 
     input_shape: tuple[int, ...]
@@ -50,8 +65,8 @@ class Chain:
         return {"inputShape": list(self.input_shape), "layers": list(self.layers), "weights": weights}
 
 
-def describe(model: nn.Module, input_shape: tuple[int, ...]) -> Chain:
-    """Describe a model as a chain of layers, and make sure that it is one.
+def describe(model: nn.Module, input_shape: tuple[int, ...]) -> Graph:
+    """Describe a model as steps that the page can run.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     >>> [layer["kind"] for layer in describe(model, (1, 2, 2)).layers]
@@ -62,127 +77,212 @@ def describe(model: nn.Module, input_shape: tuple[int, ...]) -> Chain:
         input_shape: (C, H, W) of one image.
 
     Raises:
-        LayerError: if a layer is of a kind, or has a setting, that the page cannot run, or the model is
-            not a chain.
+        LayerError: if the model cannot be traced, or a step is none that the page can run.
+        DataError: if the model cannot take such images.
     """
-    rows = summarize(model, input_shape)
-    if not rows:
+    program = _trace(model, input_shape)
+    steps = _Steps(tuple(input_shape), frozenset(find_layers(model)))
+    output = steps.translate(program)
+    if not steps.layers:
         raise LayerError("the model has no layers inside that could be shown one after another.")
-    modules = find_layers(model)
-    weights: Weights = [np.zeros(0, np.float32)]
-    layers, shape = [], tuple(input_shape)
-    for row in rows:
-        layer = modules[row.name]
-        if type(layer) not in KINDS:
-            known = listed(kind.__name__ for kind in KINDS)
-            raise LayerError(f"layer '{row.name}' is a {row.kind}; the page can run {known}.")
-        settings = KINDS[type(layer)](layer, shape, weights)
-        if isinstance(settings, str):
-            raise LayerError(f"layer '{row.name}' ({row.kind}) {settings}, which the page cannot run.")
-        layers.append({"name": row.name, "kind": row.kind, "shape": list(row.shape), **settings})
-        shape = row.shape
-    if len(shape) != 1:
-        raise LayerError(f"the model returns {'x'.join(map(str, shape))}, not one number per class.")
-    _require_chain(model, [modules[row.name] for row in rows], input_shape)
-    return Chain(tuple(input_shape), tuple(layers), np.concatenate(weights))
+    if len(output.shape) != 1:
+        shape = "x".join(map(str, output.shape)) or "one number"
+        raise LayerError(f"the model returns {shape} per image, not one number per class.")
+    weights = np.concatenate([np.zeros(0, np.float32), *steps.weights.parts])
+    return Graph(tuple(input_shape), tuple(steps.layers), weights)
 
 
-def _require_chain(model: nn.Module, layers: list[nn.Module], input_shape: tuple[int, ...]) -> None:
-    """Run the layers one after another and compare with the model, bit for bit."""
-    random = torch.randn(TRIALS, *input_shape, generator=torch.Generator().manual_seed(0))
-    dtype = next((p.dtype for p in model.parameters()), torch.float32)
-    images = torch.cat([scale * random for scale in SCALES]).to(device_of(model), dtype)
-    with eval_mode(model), torch.no_grad():
-        expected = main_output(model(images))
+class _Main(nn.Module):
+    """A model that returns one tensor: what its predictions are made from."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor | None:
+        return main_output(self.model(images))
+
+
+def _trace(model: nn.Module, input_shape: tuple[int, ...]) -> "ExportedProgram":
+    """Trace a model, and compare what was traced with it on random images."""
+    from torch.export import export  # late: slow to import
+
+    whole: nn.Module = getattr(model, "_orig_mod", model)
+    dtype = next((p.dtype for p in whole.parameters()), torch.float32)
+    generator = torch.Generator().manual_seed(0)
+    random = torch.randn(TRIALS, IMAGES, *input_shape, generator=generator).to(dtype)
+    with eval_mode(whole), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        device = device_of(whole)
+        batches = [scale * batch.to(device) for scale in SCALES for batch in random]
+        main = _Main(whole)
+        with explained(whole):
+            expected = [main(batch) for batch in batches]
+        if expected[0] is None:
+            raise LayerError("the model returns no tensor, or several of which none is the main one.")
         try:
-            values = nn.Sequential(*layers)(images)
-            same = expected is not None and torch.equal(values, expected)
-        except (RuntimeError, TypeError, ValueError):  # shapes that do not fit: not a chain either
-            same = False
-    if not same:
+            program = export(main, (batches[0].clone(),))
+            if any(_overwrites(node) for node in program.graph.nodes):
+                program = program.run_decompositions({})  # decomposes none, but leaves nothing in place
+            traced = program.module()
+            found = [traced(batch) for batch in batches]
+        except Exception as error:  # what export raises is not documented
+            why = next(iter(str(error).splitlines()), "") or type(error).__name__
+            raise LayerError(
+                f"the steps of this model cannot be traced, because they depend on the image: {why}"
+            ) from error
+    pairs = zip(found, expected, strict=True)
+    if not all(torch.allclose(a, b, 1e-4, 1e-5, equal_nan=True) for a, b in pairs):
         raise LayerError(
-            "the layers of this model, run one after another, do not give its outputs: it has "
-            "branches, or steps between its layers that are not layers themselves."
+            "the steps of this model, as they were traced, do not give its outputs: they are not the "
+            "same for every image."
         )
+    return program
 
 
-def _add(weights: Weights, values: Tensor) -> int:
-    """Append values and return the place at which they begin."""
-    place = sum(map(len, weights))
-    weights.append(values.detach().to("cpu", torch.float32).contiguous().numpy().reshape(-1))
-    return place
+def _overwrites(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
 
 
-def _pair(value: Any) -> list[int]:
-    return [int(v) for v in value] if isinstance(value, (tuple, list)) else [int(value)] * 2
+@dataclass
+class _Steps:
+    """The translation of what was traced: from nodes to steps."""
+
+    input_shape: tuple[int, ...]
+    leaves: frozenset[str]
+    layers: list[Settings] = field(default_factory=list)
+    weights: Weights = field(default_factory=Weights)
+    values: dict[fx.Node, Any] = field(default_factory=dict)
+    """Of each node: its `Place`, or its value where that does not depend on the image."""
+
+    def translate(self, program: "ExportedProgram") -> Place:
+        """Return the place of the outputs."""
+        from torch.export.graph_signature import InputKind
+
+        specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
+        (result,) = next(n for n in program.graph.nodes if n.op == "output").args[0]
+        needed = _needed(result)
+        for node in program.graph.nodes:
+            if node not in needed:
+                continue
+            if node.op == "placeholder":
+                spec = specs[node.name]
+                stored = program.state_dict | program.constants
+                is_image = spec.kind is InputKind.USER_INPUT
+                self.values[node] = Place(-1, self.input_shape) if is_image else stored[spec.target]
+            else:
+                self.values[node] = self._value(node)
+        output = self.values[result]
+        if not isinstance(output, Place):
+            raise LayerError("the outputs of this model do not depend on the image.")
+        self._name(needed)
+        return output
+
+    def _value(self, node: fx.Node) -> Any:
+        """Return what a node is; a step is added where one is needed for it."""
+        if node.target is operator.getitem:
+            return self._part(node)
+        args, named = fx.map_arg((node.args, node.kwargs), self.values.__getitem__)
+        target: Any = node.target
+        if not any(isinstance(v, Place) for v in _flat([args, named])):
+            return target(*args, **named)
+        kind = target.overloadpacket.__name__.rstrip("_")
+        names = [argument.name for argument in target._schema.arguments]
+        defaults = {a.name: a.default_value for a in target._schema.arguments}
+        given = defaults | dict(zip(names, args, strict=False)) | named
+        found = node.meta["val"]
+        several = isinstance(found, (tuple, list))
+        shape = tuple((found[0] if several else found).shape)
+        operation = Traced(kind, given, shape[1:], self.weights)
+        try:
+            if kind in UNCHANGED:
+                return next(v for v in _flat([args, named]) if isinstance(v, Place))
+            if kind in MOVES and several:
+                return lambda number: self._step(move(operation, target, number), node)
+            if kind in MOVES:
+                settings = move(operation, target)
+            elif kind in OPERATIONS:
+                if not shape or shape[0] != IMAGES:
+                    raise UnsupportedError("mixes the images of a batch")
+                settings = OPERATIONS[kind](operation)
+            else:
+                raise UnsupportedError(f"uses '{kind}'")
+        except UnsupportedError as error:
+            where = _layer(node)[0]
+            layer = f"layer '{where}' ({kind})" if where else f"a step between the layers ({kind})"
+            raise LayerError(f"{layer} {error}, which the page cannot run.") from error
+        return self._step({"shape": shape[1:], **settings}, node)
+
+    def _part(self, node: fx.Node) -> Any:
+        """Return one of several outputs."""
+        source, number = node.args
+        assert isinstance(source, fx.Node)
+        value = self.values[source]
+        if isinstance(value, Place):  # the first of what pooling and normalization return
+            if number == 0:
+                return value
+            raise LayerError(f"a step takes the second output of '{source.name}'; the page has one.")
+        return value(number) if callable(value) else value[number]
+
+    def _step(self, settings: Settings, node: fx.Node) -> Place:
+        shape = tuple(settings["shape"])
+        inputs = [place.number for place in settings["inputs"]]
+        self.layers.append({**settings, "shape": list(shape), "inputs": inputs})
+        return Place(len(self.layers) - 1, shape)
+
+    def _name(self, needed: set[fx.Node]) -> None:
+        """Give each step a name: that of its layer, or of the part of the model in which it is."""
+        last: dict[str, int] = {}
+        steps: dict[int, tuple[str, str, str]] = {}
+        for node, value in self.values.items():
+            if not isinstance(value, Place) or node.op != "call_function" or value.number in steps:
+                continue
+            name, key, kind = _layer(node)
+            steps[value.number] = name, key, kind
+            if name in self.leaves:
+                last[key] = value.number
+        counts = {key: sum(k == key for _, k, _ in steps.values()) for key in last}
+        for number, (name, key, kind) in steps.items():
+            step = self.layers[number]
+            what = str(step.get("what", step["kind"])).lower()
+            if last.get(key) == number:
+                step |= {"name": name, "layer": key}
+                if counts[key] > 1:
+                    step |= {"steps": counts[key], "of": kind}
+            else:
+                step |= {"name": f"{name}: {what}" if name else what}
+                step |= {"inside": True} if key in last else {}
 
 
-def _weights_of(layer: Any, weights: Weights) -> dict[str, int | None]:
-    place = _add(weights, layer.weight)
-    return {"weight": place, "bias": None if layer.bias is None else _add(weights, layer.bias)}
+def _needed(result: fx.Node) -> set[fx.Node]:
+    """Return the nodes that a result depends on."""
+    found: set[fx.Node] = set()
+    waiting = [result]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += node.all_input_nodes
+    return found
 
 
-def _convolution(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
-    if layer.padding_mode != "zeros":
-        return f"pads with '{layer.padding_mode}'"
-    kernel, dilation = _pair(layer.kernel_size), _pair(layer.dilation)
-    if layer.padding == "same":  # what is odd goes to the far side, so the near side is what counts
-        padding = [d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True)]
-    else:
-        padding = [0, 0] if layer.padding == "valid" else _pair(layer.padding)
-    return {
-        "kernel": kernel,
-        "stride": _pair(layer.stride),
-        "padding": padding,
-        "dilation": dilation,
-        "groups": layer.groups,
-        **_weights_of(layer, weights),
-    }
+def _layer(node: fx.Node) -> tuple[str, str, str]:
+    """Return the innermost module that a node is from: its name, its key as in `Call`, its class."""
+    stack = list(node.meta.get("nn_module_stack", {}).items())
+    if not stack:
+        return "", "", ""
+    path, (name, kind) = stack[-1]
+    name = name.removeprefix("model").removeprefix(".")
+    call = path.partition("@")[2]
+    kind = kind if isinstance(kind, str) else kind.__name__
+    return name, f"{name}:{call}" if call else name, kind.rpartition(".")[2]
 
 
-def _pooling(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
-    if layer.ceil_mode:
-        return "rounds its size up"
-    names = ("stride", "padding", "dilation")
-    settings: dict[str, Any] = {name: _pair(getattr(layer, name, 1)) for name in names}
-    if isinstance(layer, nn.AvgPool2d):
-        settings |= {"countPadding": layer.count_include_pad, "divisor": layer.divisor_override}
-    return {"kernel": _pair(layer.kernel_size), **settings}
-
-
-def _linear(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
-    return _weights_of(layer, weights) if len(shape) == 1 else "works on one side of a map only"
-
-
-def _normalization(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
-    if layer.running_mean is None:
-        return "has no running statistics"
-    scale = (layer.running_var.double() + layer.eps).rsqrt() * (
-        1 if layer.weight is None else layer.weight
-    )
-    shift = (0 if layer.bias is None else layer.bias) - layer.running_mean.double() * scale
-    return {"weight": _add(weights, scale), "bias": _add(weights, shift)}
-
-
-def _flatten(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
-    whole = layer.start_dim == 1 and layer.end_dim in (-1, len(shape))
-    return {} if whole else "flattens some dimensions only"
-
-
-def _softmax(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
-    return {} if len(shape) == 1 and layer.dim in (1, -1) else "works across another dimension"
-
-
-def _plain(layer: Any, shape: tuple[int, ...], weights: Weights) -> Settings:
-    return {}
-
-
-KINDS: dict[type[nn.Module], Callable[[Any, tuple[int, ...], Weights], Settings]] = {
-    nn.Conv2d: _convolution,
-    **dict.fromkeys((nn.MaxPool2d, nn.AvgPool2d), _pooling),
-    nn.BatchNorm2d: _normalization,
-    nn.Linear: _linear,
-    nn.Flatten: _flatten,
-    nn.Softmax: _softmax,
-    **dict.fromkeys((nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Dropout, nn.Identity), _plain),
-}
+def _flat(value: Any) -> list[Any]:
+    """Return what lies in nested lists and dictionaries."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [inner for each in value for inner in _flat(each)]
+    return [value]

@@ -33,10 +33,10 @@ from torch import Tensor, nn
 
 from lenetscope.arguments import as_path
 from lenetscope.data.splits import Splits
-from lenetscope.errors import RunError, StorageError
+from lenetscope.errors import RunError, StorageError, UsageError
 from lenetscope.evaluation.scores import Scores
 from lenetscope.files import sync_folder, write_json
-from lenetscope.models import build
+from lenetscope.models import MODELS, build
 from lenetscope.recipe import Recipe
 from lenetscope.runs import records
 from lenetscope.schema import described
@@ -257,7 +257,23 @@ class Run:
         shape, classes = tuple(config["image_shape"]), len(config["classes"])
         if len(recipe.mean) != shape[0]:
             raise records.damaged(self.recipe_file, f"'mean' and 'std' must have {shape[0]} numbers")
+        self.require_network()
         return build_with_weights(recipe, shape, classes, weights, file)
+
+    def require_network(self) -> None:
+        """Check that the network of the recipe is there: a user's own may have moved.
+
+        Raises:
+            RunError: if it is not.
+        """
+        recipe = self.recipe()
+        try:
+            MODELS.get(recipe.model)
+        except UsageError as error:
+            raise RunError(
+                f"{self.path} was trained with the model '{recipe.model}', which is not here; {error} "
+                "Go where it is, or install it."
+            ) from error
 
     def history(self) -> list[dict[str, Any]]:
         """Return the rows of ``history.jsonl``, none if there are none yet.

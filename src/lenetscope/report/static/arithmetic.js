@@ -1,16 +1,18 @@
 /**
  * How one value of a layer's output comes about: the terms, in numbers.
  *
- * Each kind of layer has a function of (layer, input, place, weights): `input` is what the layer is given,
- * {shape, values}; `place` is the position in its output, in PyTorch's order. What it returns has the
+ * Each kind of layer has a function of (layer, inputs, place, weights): `inputs` are what the layer is given,
+ * {shape, values} each; `place` is the position in its output, in PyTorch's order. What it returns has the
  * `value`, and what that is made of:
  *   sums      channels [{channel, sum, taps}], largest first, and bias   (convolution)
  *   windows   taps, and for a mean their sum and divisor                  (pooling)
  *   products  terms [{index, input, weight, product}], largest first, bias (linear)
- *   one value index, input                                                (all others)
+ *   values    terms [{index, input}], largest first                       (along a dimension)
+ *   operands  [{input, index, value}], of which input is null for a constant (arithmetic)
+ *   one value index, input, and source: in which of the inputs; null if in none (all others)
  * A tap is one place of a kernel: {row, column, inside, index, input} and in a convolution weight, product.
  */
-import { softmax } from "./network.js";
+import { along, BINARY, cameFrom, FUNCTIONS, operandsAt, REDUCTIONS, RUN, withEach } from "./operations.js";
 
 /** The channel, row and column of a place in values of a shape (C, H, W). */
 export function position(index, [, height, width]) {
@@ -38,7 +40,7 @@ const add = (values) => values.reduce((a, b) => a + b, 0);
 const bySize = (key) => (a, b) => Math.abs(b[key]) - Math.abs(a[key]);
 const biasOf = (layer, weights, i) => (layer.bias === null ? 0 : weights[layer.bias + i]);
 
-function convolved(layer, input, place, weights) {
+function convolved(layer, [input], place, weights) {
   const at = position(place, layer.shape);
   const filter = at.channel;
   const perGroup = input.shape[0] / layer.groups;
@@ -55,7 +57,7 @@ function convolved(layer, input, place, weights) {
   return { channels, bias, value: add(channels.map((part) => part.sum)) + bias };
 }
 
-function largestOf(layer, input, place) {
+function largestOf(layer, [input], place) {
   const at = position(place, layer.shape);
   const taps = covered(layer, input, at.channel, at);
   const value = Math.max(...taps.filter((tap) => tap.inside).map((tap) => tap.input));
@@ -63,7 +65,7 @@ function largestOf(layer, input, place) {
   return { channel: at.channel, taps, winner, value };
 }
 
-function meanOf(layer, input, place) {
+function meanOf(layer, [input], place) {
   const at = position(place, layer.shape);
   const taps = covered(layer, input, at.channel, at);
   const counted = layer.countPadding ? taps.length : taps.filter((tap) => tap.inside).length;
@@ -72,34 +74,72 @@ function meanOf(layer, input, place) {
   return { channel: at.channel, taps, sum, divisor, value: sum / divisor };
 }
 
-function normalized(layer, input, place, weights) {
-  const { channel } = position(place, layer.shape);
+function normalized(layer, [input], place, weights) {
+  const channel = Math.floor(place / (input.values.length / input.shape[0]));
   const [scale, shift] = [weights[layer.weight + channel], weights[layer.bias + channel]];
   const product = input.values[place] * scale;
   return { index: place, input: input.values[place], scale, shift, product, value: product + shift };
 }
 
-function weightedSum(layer, { values }, place, weights) {
-  const row = layer.weight + place * values.length;
-  const terms = Array.from(values, (input, index) => {
-    const weight = weights[row + index];
-    return { index, input, weight, product: weight * input };
+function weightedSum(layer, [{ shape, values }], place, weights) {
+  const [inputs, outputs] = [shape.at(-1), layer.shape.at(-1)];
+  const [start, k] = [Math.floor(place / outputs) * inputs, place % outputs];
+  const terms = Array.from(values.subarray(start, start + inputs), (input, i) => {
+    const weight = weights[layer.weight + k * inputs + i];
+    return { index: start + i, input, weight, product: weight * input };
   }).sort(bySize("product"));
-  const bias = biasOf(layer, weights, place);
+  const bias = biasOf(layer, weights, k);
   return { terms, bias, value: add(terms.map((term) => term.product)) + bias };
 }
 
-function share(layer, { values }, place) {
-  const top = Math.max(...values);
-  const exponents = Array.from(values, (value) => value - top);
-  const powers = exponents.map(Math.exp);
-  return { index: place, top, exponents, powers, sum: add(powers), value: softmax(values)[place] };
+/** The places of the values along a dimension with that of `place`, and where that is among them. */
+function beside(layer, place) {
+  const { count, inner } = layer;
+  const group = Math.floor(place / (count * inner)) * inner + (place % inner);
+  return { places: along(layer, group), at: Math.floor(place / inner) % count };
 }
 
-const applied = (rule) => (layer, input, place) => ({
+function share(layer, [{ values }], place) {
+  const { places, at } = beside(layer, place);
+  const given = places.map((index) => values[index]);
+  const top = Math.max(...given);
+  const exponents = given.map((value) => value - top);
+  const powers = exponents.map(Math.exp);
+  const sum = add(powers);
+  return { index: place, places, at, top, exponents, powers, sum, value: powers[at] / sum };
+}
+
+const gathered = (rule) => (layer, [{ values }], place) => {
+  const terms = along(layer, place).map((index) => ({ index, input: values[index] }));
+  const value = rule(terms.map((term) => term.input));
+  return { terms: terms.sort(bySize("input")), value };
+};
+
+/** What depends on all values along a dimension, or on those up to a place. */
+const accumulated = (whole) => (layer, inputs, place) => {
+  const { places, at } = beside(layer, place);
+  const { values } = inputs[0];
+  const terms = places.slice(0, whole ? places.length : at + 1).map((index) => ({ index, input: values[index] }));
+  return { terms: terms.sort(bySize("input")), value: RUN[layer.kind](inputs, layer)[place] };
+};
+
+const calculated = (rule) => (layer, inputs, place, weights) => {
+  const operands = operandsAt(inputs, layer, weights, place);
+  return { operands, value: rule(...operands.map((operand) => operand.value)) };
+};
+
+function taken(layer, inputs, place, weights) {
+  let index = cameFrom(layer, weights)[place];
+  if (index < 0) return { source: null, value: layer.filling };
+  let source = 0;
+  while (index >= inputs[source].values.length) index -= inputs[source++].values.length;
+  return { source, index, input: inputs[source].values[index], value: inputs[source].values[index] };
+}
+
+const applied = (rule) => (layer, [input], place) => ({
   index: place,
   input: input.values[place],
-  value: rule(input.values[place]),
+  value: rule(input.values[place], ...(layer.args ?? [])),
 });
 const same = applied((x) => x);
 
@@ -107,18 +147,22 @@ const EXPLAIN = {
   Conv2d: convolved,
   MaxPool2d: largestOf,
   AvgPool2d: meanOf,
-  BatchNorm2d: normalized,
+  BatchNorm: normalized,
   Linear: weightedSum,
   Softmax: share,
-  ReLU: applied((x) => Math.max(0, x)),
-  Tanh: applied(Math.tanh),
-  Sigmoid: applied((x) => 1 / (1 + Math.exp(-x))),
+  LogSoftmax: accumulated(true),
+  CumSum: accumulated(false),
+  LogCumSumExp: accumulated(false),
   Flatten: same,
+  Reshape: same,
   Dropout: same,
-  Identity: same,
+  Move: taken,
+  ...withEach(FUNCTIONS, applied),
+  ...withEach(BINARY, calculated),
+  ...withEach(REDUCTIONS, gathered),
 };
 
 /** How the value at a place of a layer's output comes about. */
-export function explainValue(layer, input, place, weights) {
-  return EXPLAIN[layer.kind](layer, input, place, weights);
+export function explainValue(layer, inputs, place, weights) {
+  return EXPLAIN[layer.kind](layer, inputs, place, weights);
 }

@@ -35,7 +35,8 @@ export function paint(canvas, values, start, width, height, scale, signed, bound
     const value = start + i < values.length ? values[start + i] / bound : 0;
     const fraction = signed ? (value + 1) / 2 : value;
     const colour = 3 * Math.max(0, Math.min(255, Math.round(255 * fraction)));
-    picture.data.set([scale[colour], scale[colour + 1], scale[colour + 2], 255], 4 * i);
+    for (let c = 0; c < 3; c++) picture.data[4 * i + c] = scale[colour + c];
+    picture.data[4 * i + 3] = 255;
   }
   context.putImageData(picture, 0, 0);
 }

@@ -1,11 +1,15 @@
 /** The drawing panel: a pad for mouse, finger, pen and keyboard, the network's input, its prediction. */
 import { paintPixels } from "./colours.js";
-import { element } from "./dom.js";
+import { button, element } from "./dom.js";
 import { marks, onlyDots, sideBySide } from "./marks.js";
 import { percent } from "./numbers.js";
 import { brightest, prepare } from "./prepare.js";
 
 const PEN = 0.08; // width, as a fraction of the pad's side
+const COLOURS = {
+  ...{ white: "#ffffff", black: "#000000", red: "#d62728", orange: "#ff7f0e", yellow: "#ffd92f" },
+  ...{ green: "#2ca02c", blue: "#1f77b4", brown: "#8c564b" },
+};
 const KEY_STEP = 0.03; // the same, per key press
 
 /** The panel. */
@@ -24,6 +28,7 @@ export class DrawingPanel {
     this.pad.height = Math.round((280 * height) / longest);
     this.pad.style.aspectRatio = `${width} / ${height}`;
     this.context = this.pad.getContext("2d", { willReadFrequently: true });
+    if (network.inputShape[0] >= 3) this.#offerColours();
     this.#makeBars();
     this.#listen();
     this.clear();
@@ -53,6 +58,29 @@ export class DrawingPanel {
     this.context.drawImage(small, 0, 0, this.pad.width, this.pad.height);
     this.exact = { pixels, text };
     this.greeting = false;
+    this.update();
+  }
+
+  /** Let the pen have a colour, and fill the pad with it: centring is for what is light on black. */
+  #offerColours() {
+    const chosen = this.find("pen-colour");
+    const swatches = Object.entries(COLOURS).map(([name, colour]) => {
+      const made = button("swatch", () => (chosen.value = colour));
+      made.style.background = colour;
+      made.setAttribute("aria-label", `${name} pen`);
+      return made;
+    });
+    this.find("swatches").append(...swatches);
+    this.find("fill").addEventListener("click", () => this.#fill(chosen.value));
+    this.find("colours").hidden = false;
+    this.find("centre").checked = false;
+    this.find("centre").parentElement.hidden = true;
+  }
+
+  #fill(colour) {
+    this.#begin();
+    this.context.fillStyle = colour;
+    this.context.fillRect(0, 0, this.pad.width, this.pad.height);
     this.update();
   }
 
@@ -149,11 +177,16 @@ export class DrawingPanel {
     }, 120);
   }
 
-  #stroke(from, to) {
-    const { context } = this;
+  /** From now on it is a drawing, and no test image. */
+  #begin() {
     if (this.greeting) this.clear();
     this.exact = null;
-    context.strokeStyle = "#fff";
+  }
+
+  #stroke(from, to) {
+    const { context } = this;
+    this.#begin();
+    context.strokeStyle = this.find("pen-colour").value;
     context.lineCap = context.lineJoin = "round";
     context.lineWidth = this.#pen;
     context.beginPath();

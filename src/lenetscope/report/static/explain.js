@@ -97,7 +97,8 @@ export class Explainer {
     const { layer, count, width, height } = row;
     const { map, x, y } = this.#here();
     const { values } = this.run.layers[this.number];
-    const which = layer.shape.length === 3 ? `map ${map + 1} of ${count}` : "its values in rows";
+    const isMap = layer.shape.length === 3;
+    const which = isMap || count > 1 ? `map ${map + 1} of ${count}` : "its values in rows";
     this.title.textContent = `${layer.name}: ${which}`;
     paintMap(this.canvas, row, values, map);
     this.canvas.parentElement.style.setProperty("--shape", width / height);
@@ -106,19 +107,23 @@ export class Explainer {
     this.about.textContent =
       `Point at a value or use the arrow keys${count > 1 ? "; Page Up and Page Down change the map" : ""}. ` +
       `The colour scale ends at ${plainNumber(row.bound)}.`;
-    const input = this.#outputs(this.number - 1);
-    const found = explainValue(layer, input, this.index, this.network.weights);
-    const parts = found.channels?.map((part) => part.sum) ?? found.terms?.map((term) => term.product) ?? [];
+    const inputs = layer.inputs.map((number) => this.#outputs(number));
+    const found = explainValue(layer, inputs, this.index, this.network.weights);
+    const parts =
+      found.channels?.map((part) => part.sum) ??
+      found.terms?.map((term) => term.product ?? term.input) ??
+      found.operands?.map((operand) => operand.value) ??
+      [];
     const digits = decimals([found.value, found.input ?? 0, ...parts]);
     this.value.replaceChildren(`${this.#title()}: `, element("strong", "", decimal(found.value, digits)));
-    const { nodes, from } = DESCRIBE[layer.kind]({
-      ...{ layer, input, found, digits },
+    const { nodes, from, source = 0 } = DESCRIBE[layer.kind]({
+      ...{ layer, input: inputs[0], found, digits },
       ...{ network: this.network, colours: this.scales.signed, chosen: this.chosen },
       choose: (channel) => this.#choose(channel),
       inputMap: (channel, ...place) => this.#inputMap(channel, ...place),
-      nameOf: (index) => this.#nameOf(this.number - 1, index),
+      nameOf: (index, input = 0) => this.#nameOf(layer.inputs[input], index),
     });
-    this.terms.replaceChildren(...nodes, ...this.#goOn(from));
+    this.terms.replaceChildren(...nodes, ...this.#goOn(layer.inputs[source], from));
   }
 
   #title() {
@@ -126,13 +131,14 @@ export class Explainer {
     if (shape.length === 3) return placeName(shape, this.index, 2);
     const { classes } = this.network;
     const last = this.number >= this.rows.length - 2 && shape[0] === classes.length;
-    return `Value ${this.index + 1} of ${shape[0]}${last ? ` (class ${classes[this.index]})` : ""}`;
+    const count = shape.reduce((a, b) => a * b);
+    return `Value ${this.index + 1} of ${count}${last ? ` (class ${classes[this.index]})` : ""}`;
   }
 
   /** What a place of a layer's output is called, counted from 1. */
   #nameOf(number, index) {
     const { name, shape } = this.#outputs(number);
-    if (shape.length === 1) return `value ${index + 1} of ${name}`;
+    if (shape.length !== 3) return `value ${index + 1} of ${name}`;
     return `${placeName(shape, index, 3).toLowerCase()} of ${name}`;
   }
 
@@ -146,8 +152,9 @@ export class Explainer {
   #inputMap(channel, ...place) {
     const canvas = element("canvas", "pixels");
     canvas.setAttribute("aria-hidden", "true");
-    const { shape, values } = this.#outputs(this.number - 1);
-    const row = this.rows[this.number - 1] ?? this.#imageRow(shape, channel);
+    const [number] = this.rows[this.number].layer.inputs;
+    const { shape, values } = this.#outputs(number);
+    const row = this.rows[number] ?? this.#imageRow(shape, channel);
     paintMap(canvas, row, row.shown?.(values) ?? values, channel);
     const frame = element("i", "frame");
     placeFrame(frame, row, ...place);
@@ -162,11 +169,11 @@ export class Explainer {
   }
 
   /** A button that shows how the input that matters most came about; none where that is the image. */
-  #goOn(from) {
-    if (this.number === 0) return [];
-    const { width, height } = this.rows[this.number - 1];
-    const go = () => this.open(this.number - 1, Math.floor(from / (width * height)), from);
-    return [button("quiet", go, `Go back to ${this.#nameOf(this.number - 1, from)}`)];
+  #goOn(number, from) {
+    if (number < 0 || from === undefined) return [];
+    const { width, height } = this.rows[number];
+    const go = () => this.open(number, Math.floor(from / (width * height)), from);
+    return [button("quiet", go, `Go back to ${this.#nameOf(number, from)}`)];
   }
 }
 

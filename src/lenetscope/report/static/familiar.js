@@ -45,8 +45,7 @@ export class Familiar {
 
   /** The squared distance of a run's activations from the nearest class. */
   distance({ layers }) {
-    const places = [this.maps, this.vector].filter((place) => place !== null);
-    const vector = places.flatMap((place) => {
+    const vector = this.places.flatMap((place) => {
       const { values, shape } = layers[place];
       return ofLengthOne(shape.length === 3 ? reduced(values, shape, this.side) : values);
     });

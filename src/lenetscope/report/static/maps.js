@@ -2,35 +2,70 @@
 import { largest, paint } from "./colours.js";
 import { button, element, roving } from "./dom.js";
 import { plainNumber } from "./numbers.js";
+import { ALONG, FORMULAS } from "./terms.js";
 
 const DOES = {
   Conv2d: (l) => `${l.shape[0]} filters of ${l.kernel.join("×")}, applied at every position`,
   MaxPool2d: (l) => `the largest value of each ${l.kernel.join("×")}`,
   AvgPool2d: (l) => `the mean of each ${l.kernel.join("×")}`,
-  BatchNorm2d: () => "normalises each map",
+  BatchNorm: (l) => `normalises each ${l.shape.length === 3 ? "map" : "value"}`,
   ReLU: () => "sets negative values to zero",
   Tanh: () => "squeezes values between −1 and 1",
   Sigmoid: () => "squeezes values between 0 and 1",
   Softmax: () => "turns outputs into probabilities",
-  Linear: (l) => `${l.shape[0]} weighted sums of all values before`,
+  Linear: (l) => `${l.shape.at(-1)} weighted sums of all values before`,
   Flatten: () => "puts all values into one row",
+  Reshape: () => "gives the values another shape",
+  Move: (l) => MOVED[l.what] ?? "puts values elsewhere",
+  Add: (l) => (l.inputs.length > 1 ? "the sum of two outputs" : "adds a constant"),
+  Sub: (l) => (l.inputs.length > 1 ? "the difference of two outputs" : "the difference from a constant"),
+  Mul: (l) => (l.inputs.length > 1 ? "the product of two outputs" : "multiplies by a constant"),
+  Div: (l) => (l.inputs.length > 1 ? "the quotient of two outputs" : "the quotient with a constant"),
+  Maximum: () => "the larger of two values",
+  Minimum: () => "the smaller of two values",
   Dropout: () => "changes nothing here: it sets values to 0 in training only",
-  Identity: () => "changes nothing",
 };
+
+const MOVED = {
+  pad: "adds a frame",
+  cat: "puts several outputs together",
+  concat: "puts several outputs together",
+  stack: "puts several outputs together",
+  index: "chooses and repeats parts",
+  index_select: "chooses and repeats parts",
+  slice: "keeps a part",
+  select: "keeps a part",
+  chunk: "keeps a part",
+  split: "keeps a part",
+};
+
+/** What a layer does, in a few words. */
+function does(layer) {
+  const step =
+    DOES[layer.kind]?.(layer) ??
+    (ALONG[layer.kind] ? `${ALONG[layer.kind]} of ${layer.count} values each` : FORMULAS[layer.kind](layer.args));
+  return layer.steps ? `${layer.of}: ${layer.steps} steps, the last ${step}` : step;
+}
+
+const POSITIVE = ["ReLU", "Sigmoid", "Hardsigmoid", "Softplus", "Softmax", "Exp", "Abs", "Sqrt", "Square", "Norm"];
+const AS_BEFORE = ["MaxPool2d", "AvgPool2d", "Flatten", "Reshape", "Dropout", "Move", "Sum", "Mean", "Max", "Min"];
 
 /** Whether each layer's values can be negative. */
 export function signs(layers) {
-  let signed = true; // of an image, after preprocessing
-  return layers.map(({ kind }) => {
-    if (["ReLU", "Sigmoid", "Softmax"].includes(kind)) signed = false;
-    else if (["Conv2d", "Linear", "BatchNorm2d", "Tanh"].includes(kind)) signed = true;
-    return signed;
-  });
+  const signed = [];
+  for (const { kind, inputs, filling = 0, args = [], operands } of layers) {
+    const before = inputs.some((number) => signed[number] ?? true); // an image's are, after preprocessing
+    if (POSITIVE.includes(kind) || (kind === "Clamp" && args[0] !== null && args[0] >= 0)) signed.push(false);
+    else if (AS_BEFORE.includes(kind)) signed.push(before || filling < 0);
+    else signed.push(before || kind !== "Add" || inputs.length < operands.length);
+  }
+  return signed;
 }
 
 /** How an output is drawn: [count, height, width] of its maps; a vector in rows, the more the wider. */
 function drawnShape(shape) {
-  if (shape.length === 3) return shape;
+  if (shape.length === 2) return [1, ...shape];
+  if (shape.length > 2) return [shape.slice(0, -2).reduce((a, b) => a * b), ...shape.slice(-2)];
   const width = Math.min(shape[0], Math.max(32, Math.ceil(Math.sqrt(4 * shape[0]))));
   return [1, Math.ceil(shape[0] / width), width];
 }
@@ -50,7 +85,25 @@ export class LayerMaps {
       const colours = signed[number] ? scales.signed : scales.positive;
       return { layer, number, count, height, width, colours, signed: signed[number] };
     });
-    for (const row of this.rows) place.append(this.#element(row, open));
+    this.waiting = new Map();
+    this.seen = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) this.#see(target, isIntersecting);
+    });
+    // what goes on inside of a layer is not listed: the dialog leads to it
+    for (const row of this.rows.filter(({ layer }) => !layer.inside)) {
+      const made = this.#element(row, open);
+      place.append(made);
+      this.waiting.set(made, row);
+      this.seen.observe(made);
+    }
+    addEventListener("beforeprint", () => this.waiting.forEach((row) => this.#paint(row)));
+  }
+
+  /** Paint a row when it comes into view; those out of view wait, because a network may have thousands of maps. */
+  #see(element, isVisible) {
+    const row = this.waiting.get(element);
+    row.visible = isVisible;
+    if (isVisible && row.stale) this.#paint(row);
   }
 
   #element(row, open) {
@@ -58,8 +111,7 @@ export class LayerMaps {
     const [low, high] = [element("span"), element("span")];
     Object.assign(row, { low, high });
     const scale = element("p", "scale", low, this.#ramp(row), high);
-    const does = element("p", "fine", DOES[layer.kind](layer));
-    const about = element("div", "", element("h4", "", layer.name), does, scale);
+    const about = element("div", "", element("h4", "", layer.name), element("p", "fine", does(layer)), scale);
     const isMap = layer.shape.length === 3;
     row.buttons = Array.from({ length: count }, (_, k) => {
       const canvas = element("canvas", "pixels");
@@ -92,11 +144,17 @@ export class LayerMaps {
   /** Show the outputs of a run. */
   show({ layers }) {
     for (const row of this.rows) {
-      const { values } = layers[row.number];
-      row.bound = largest(values);
-      row.low.textContent = row.signed ? plainNumber(-row.bound) : "0";
-      row.high.textContent = plainNumber(row.bound);
-      row.buttons.forEach((each, k) => paintMap(each.firstChild, row, values, k));
+      row.values = layers[row.number].values;
+      row.bound = largest(row.values);
+      row.stale = true;
     }
+    for (const row of this.waiting.values()) if (row.visible) this.#paint(row);
+  }
+
+  #paint(row) {
+    row.stale = false;
+    row.low.textContent = row.signed ? plainNumber(-row.bound) : "0";
+    row.high.textContent = plainNumber(row.bound);
+    row.buttons.forEach((each, k) => paintMap(each.firstChild, row, row.values, k));
   }
 }

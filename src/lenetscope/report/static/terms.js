@@ -1,5 +1,6 @@
 /** The terms of one value in words and numbers, for each kind of layer; what is shown adds up. */
 import { button, element, roving } from "./dom.js";
+import { BINARY, withEach } from "./operations.js";
 import { addends, decimal, decimals, shownNumber } from "./numbers.js";
 
 const LISTED = 8; // terms that are listed one by one
@@ -167,25 +168,27 @@ function normalization({ found, digits, nameOf }) {
     ["sum", "", decimal(found.value, digits)],
   ];
   const words =
-    "Each map has a scale and a shift. They remove the mean and the spread of its values in training, " +
+    "Each map, or value, has a scale and a shift. They remove the mean and the spread of its values in training, " +
     "and put learned ones in their place.";
   return { nodes: [say(words), account(rows)], from: found.index };
 }
 
-function exponentials({ found, network }) {
-  const { exponents, powers, sum, top, index, value } = found;
+function exponentials({ layer, found, network, nameOf }) {
+  const { exponents, powers, sum, top, index, places, at, value } = found;
+  const isLast = layer === network.layers.at(-1);
+  const nameAt = (k) => (isLast ? `class ${network.classes[k]}` : nameOf(places[k]));
   const order = [...powers.keys()].sort((a, b) => powers[b] - powers[a]);
-  const listed = [...new Set([...order.slice(0, LISTED), index])];
+  const listed = [...new Set([...order.slice(0, LISTED), at])];
   const rest = order.filter((k) => !listed.includes(k));
   const others = rest.reduce((total, k) => total + powers[k], 0);
   const shown = addends([...listed.map((k) => powers[k]), others], sum, 4);
-  const rows = listed.map((k, i) => [`class ${network.classes[k]}`, `e^(${decimal(exponents[k], 2)})`, shown[i]]);
-  if (rest.length) rows.push([`${rest.length} other classes`, "", shown.at(-1)]);
+  const rows = listed.map((k, i) => [nameAt(k), `e^(${decimal(exponents[k], 2)})`, shown[i]]);
+  if (rest.length) rows.push([`${rest.length} others`, "", shown.at(-1)]);
   rows.push(["sum", "", decimal(sum, 4)]);
   const words =
     `The largest output, ${decimal(top, 2)}, is subtracted from each: that changes no probability, and ` +
     "keeps numbers small. Then e is raised to the power of each, and divided by the sum.";
-  const division = `${shown[listed.indexOf(index)]} ÷ ${decimal(sum, 4)}`;
+  const division = `${shown[listed.indexOf(at)]} ÷ ${decimal(sum, 4)}`;
   return { nodes: [say(words), account(rows), account([["probability", division, decimal(value, 4)]])], from: index };
 }
 
@@ -198,12 +201,107 @@ const single = (words) => (context) => {
 
 const kept = (why) => single((_, after, name) => `It is ${name}, ${after}, unchanged${why}.`);
 
-/** For each kind of layer: the nodes to show, and the place of the input that matters most. */
+/** What is computed of x, for each function of one value that is not described by itself. */
+export const FORMULAS = {
+  SiLU: () => "x ÷ (1 + e^−x)",
+  GELU: () => "x × the probability that a standard normal number is below x",
+  GELUTanh: () => "x × (1 + tanh(0.798 x + 0.0357 x³)) ÷ 2",
+  LeakyReLU: ([slope]) => `x, or ${slope} x where x is negative`,
+  ELU: ([alpha]) => `x, or ${alpha} (e^x − 1) where x is negative`,
+  SELU: () => "1.051 x, or 1.758 (e^x − 1) where x is negative",
+  Softplus: () => "log(1 + e^x)",
+  Mish: () => "x × tanh(log(1 + e^x))",
+  Hardswish: () => "x × (x + 3) ÷ 6, with x + 3 cut off at 0 and 6",
+  Hardsigmoid: () => "(x + 3) ÷ 6, with x + 3 cut off at 0 and 6",
+  Clamp: ([low, high]) => `x cut off ${[low, high].map((v, i) => v !== null && `${i ? "above" : "below"} ${v}`).filter(Boolean).join(" and ")}`,
+  Exp: () => "e^x",
+  Log: () => "log x",
+  Log1p: () => "log(1 + x)",
+  Neg: () => "−x",
+  Abs: () => "x without its sign",
+  Sqrt: () => "the square root of x",
+  Rsqrt: () => "1 ÷ the square root of x",
+  Reciprocal: () => "1 ÷ x",
+  Power: ([exponent]) => `x to the power of ${exponent}`,
+  Square: () => "x²",
+};
+
+const formula = (context) =>
+  single((before, after, name) => {
+    const { kind, args } = context.layer;
+    return `Its input x is ${before} (${name}): ${FORMULAS[kind](args)} = ${after}.`;
+  })(context);
+
+/** What is computed of several values that lie along a dimension. */
+export const ALONG = {
+  Sum: "the sum",
+  Mean: "the mean",
+  Max: "the largest",
+  Min: "the smallest",
+  LogSumExp: "the logarithm of the sum of the exponentials",
+  Norm: "the square root of the sum of the squares",
+  LogSoftmax: "the logarithm of the softmax",
+  CumSum: "the sum so far",
+  LogCumSumExp: "the logarithm of the sum of the exponentials so far",
+};
+
+function several({ layer, found, digits, nameOf }) {
+  const { terms, value } = found;
+  const [first, rest] = [terms.slice(0, LISTED), terms.slice(LISTED)];
+  const sums = ["Sum", "CumSum"].includes(layer.kind);
+  const together = terms.reduce((sum, term) => sum + term.input, 0);
+  const others = rest.reduce((sum, term) => sum + term.input, 0);
+  const amounts = [...first.map((term) => term.input), ...(rest.length ? [others] : [])];
+  const shown = sums ? addends(amounts, value, digits) : each(amounts, digits);
+  const rows = first.map((term, i) => [nameOf(term.index), "", shown[i]]);
+  const nodes = [say(`It is ${ALONG[layer.kind]} of ${terms.length} values: ${decimal(value, digits)}.`)];
+  if (sums) {
+    if (rest.length) rows.push([`${rest.length} others`, "", shown.at(-1)]);
+    nodes.push(account([...rows, ["sum", "", decimal(value, digits)]]));
+  } else if (layer.kind === "Mean") {
+    const mean = ["mean", `÷ ${terms.length}`, decimal(value, digits)];
+    nodes.push(account([[`sum of ${terms.length} values`, "", decimal(together, digits)], mean]));
+  } else nodes.push(say(`The largest are ${first.map((term, i) => `${shown[i]} (${nameOf(term.index)})`).join(", ")}.`));
+  return { nodes, from: terms[0].index };
+}
+
+const SIGNS = { Mul: "×", Div: "÷" };
+
+function arithmetic({ layer, found, digits, nameOf }) {
+  const { operands, value } = found;
+  const nameAt = ({ input, index }) => (input === null ? "a constant" : nameOf(index, input));
+  const outputs = operands.filter((operand) => operand.input !== null);
+  const most = outputs.sort((a, b) => Math.abs(b.value) - Math.abs(a.value))[0];
+  const back = { from: most.index, source: most.input };
+  if (layer.kind === "Add" || layer.kind === "Sub") {
+    const amounts = operands.map((operand, i) => (i && layer.kind === "Sub" ? -operand.value : operand.value));
+    const shown = addends(amounts, value, digits);
+    const rows = operands.map((operand, i) => [nameAt(operand), "", shown[i]]);
+    return { nodes: [account([...rows, ["sum", "", decimal(value, digits)]])], ...back };
+  }
+  const texts = operands.map((operand) => `${decimal(operand.value, digits)} (${nameAt(operand)})`);
+  const words = SIGNS[layer.kind]
+    ? `${texts.join(` ${SIGNS[layer.kind]} `)} = ${decimal(value, digits)}.`
+    : `The ${layer.kind === "Maximum" ? "larger" : "smaller"} of ${texts.join(" and ")}: ${decimal(value, digits)}.`;
+  return { nodes: [say(words)], ...back };
+}
+
+function movedHere({ found, digits, nameOf }) {
+  const { source, index, value } = found;
+  if (source === null) return { nodes: [say(`It lies outside the input, where ${decimal(value, digits)} is put.`)] };
+  const words = `It is ${nameOf(index, source)}, ${decimal(value, digits)}, unchanged: values are only put elsewhere.`;
+  return { nodes: [say(words)], from: index, source };
+}
+
+/**
+ * For each kind of layer: the nodes to show, and the place of the input that matters most, `from`, in that of
+ * the inputs whose number is `source`, by default the first.
+ */
 export const DESCRIBE = {
   Conv2d: convolution,
   MaxPool2d: pooling,
   AvgPool2d: pooling,
-  BatchNorm2d: normalization,
+  BatchNorm: normalization,
   Linear: weighted,
   Softmax: exponentials,
   ReLU: single((before, after, name, { input }) =>
@@ -215,5 +313,9 @@ export const DESCRIBE = {
   Sigmoid: single((before, after, name) => `Its input x is ${before} (${name}): 1 ÷ (1 + e^−x) = ${after}.`),
   Flatten: kept(": the maps are put into one row, map by map and row by row"),
   Dropout: kept(": dropout sets values to 0 at random in training only"),
-  Identity: kept(""),
+  Reshape: kept(": only the shape is another"),
+  Move: movedHere,
+  ...withEach(FORMULAS, () => formula),
+  ...withEach(ALONG, () => several),
+  ...withEach(BINARY, () => arithmetic),
 };
