@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 
 from lenetscope import arguments, building, recording, rng
 from lenetscope.data import statistics
-from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.splits import Splits
 from lenetscope.errors import UsageError
 from lenetscope.evaluation.outputs import correct_per_class, main_output, probabilities
@@ -102,7 +101,7 @@ class Architecture(ShowsFacts):
         self.run: Run | None = None
         self.splits: Splits | None = None
         self.image_shape: tuple[int, int, int] | None = None
-        self.preprocess: Preprocess | None = None
+        self.preprocess: Callable[[Tensor], Tensor] | None = None
         self.writer: Any = None
         self.clipping: Any = None
         self.schedule: schedules.Begin | None = None  # that of a recipe

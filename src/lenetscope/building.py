@@ -3,13 +3,13 @@
 The functions take the class, or an instance, so that each also works for a subclass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lenetscope.arguments import require_list, shown
@@ -44,8 +44,22 @@ def from_recipe(cls: type[A], recipe: Recipe, data_dir: Path | None, download: b
     """Build all that a recipe names: data, network, loss, optimizer and schedule; see `splits.load`."""
     if recipe.logger == "tensorboard":
         tensorboard.writer_class()  # it may not be installed
-    splits = load(recipe, data_dir, download)
+    return from_splits(cls, recipe, load(recipe, data_dir, download))
+
+
+def from_splits(
+    cls: type[A], recipe: Recipe, splits: Splits, preprocess: Callable[[Tensor], Tensor] | None = None
+) -> A:
+    """Build all that a recipe names, for data that are in memory.
+
+    Args:
+        cls: see above.
+        recipe: its data set and holdout are not looked at.
+        splits: the data.
+        preprocess: turns a batch of images into the network's input; by default as the recipe says.
+    """
     arch = _build(cls, recipe, splits.train.images.shape[1:], splits.classes)
+    arch.preprocess = preprocess or arch.preprocess
     _use(arch, recipe, splits)
     arch.scheduler = begin_schedule(recipe, arch.optimizer, recipe.epochs, len(arch.train_loader))
     if recipe.schedule != "constant":
@@ -216,7 +230,8 @@ def _build(
 
 
 def _use(arch: "Architecture", recipe: Recipe, splits: Splits) -> Splits:
-    preprocess = Preprocess(recipe.mean, recipe.std)
+    preprocess = arch.preprocess
+    assert preprocess is not None
     augment = AUGMENTATIONS.get(recipe.augmentation)
     order = torch.Generator().manual_seed(recipe.seed)
     arch.train_loader = BatchLoader(splits.train, recipe.batch_size, preprocess, order, augment)
