@@ -103,6 +103,7 @@ class Architecture(ShowsFacts):
         self.image_shape: tuple[int, int, int] | None = None
         self.preprocess: Callable[[Tensor], Tensor] | None = None
         self.writer: Any = None
+        self.tracker: Callback | None = None  # that of a recipe
         self.clipping: Any = None
         self.schedule: schedules.Begin | None = None  # that of a recipe
         self.is_batch_lr_scheduler = False

@@ -27,6 +27,7 @@ from lenetscope.table import counted, percent
 from lenetscope.training import display, machine, tensorboard
 from lenetscope.training.callbacks import Callback, EarlyStopping
 from lenetscope.training.choices import LOSSES, OPTIMIZERS, begin_schedule
+from lenetscope.training.trackers import make_tracker
 
 if TYPE_CHECKING:
     from lenetscope.architecture import Architecture
@@ -42,8 +43,7 @@ CAN_CHANGE = ("epochs", "threads", "device")
 
 def from_recipe(cls: type[A], recipe: Recipe, data_dir: Path | None, download: bool = False) -> A:
     """Build all that a recipe names: data, network, loss, optimizer and schedule; see `splits.load`."""
-    if recipe.logger == "tensorboard":
-        tensorboard.writer_class()  # it may not be installed
+    make_tracker(recipe)  # its library may not be installed
     return from_splits(cls, recipe, load(recipe, data_dir, download))
 
 
@@ -108,7 +108,6 @@ def resume_run(
         facts = {"after_epoch": done, "epochs": epochs}
         run.add_to_environment(environment(arch, data_dir) | facts)
     arch.run = run
-    _log(arch, "tensorboard", run.path)
     return arch
 
 
@@ -134,7 +133,6 @@ def start_run(
     made = arch.fabric.broadcast(made)
     assert made is not None
     arch.run = Run(made)
-    _log(arch, "tensorboard", made)
     return arch.run
 
 
@@ -145,12 +143,13 @@ def callbacks(arch: "Architecture", progress: bool, given: Any) -> list[Callback
     if not all(isinstance(callback, Callback) for callback in theirs):
         raise UsageError(f"{wanted}, not of {shown(theirs[0])}.")
     recipe, found = arch.recipe, list[Callback]()
-    if recipe and not arch.writer:
-        _log(arch, recipe.name)
     if progress:
         found.append(display.ProgressDisplay(title(arch)))
     if arch.writer:
         found.append(tensorboard.TensorBoardCallback(arch.writer))
+    if recipe and arch.state.is_main:
+        arch.tracker = arch.tracker or make_tracker(recipe, arch.run.path if arch.run else None)
+        found += [arch.tracker] if arch.tracker else []
     if recipe and recipe.patience:
         found.append(EarlyStopping(recipe.patience))
     return found + theirs
@@ -239,9 +238,3 @@ def _use(arch: "Architecture", recipe: Recipe, splits: Splits) -> Splits:
     arch.test_loader = BatchLoader(splits.test, BATCH_SIZE, preprocess)
     arch.splits = splits
     return splits
-
-
-def _log(arch: "Architecture", name: str, folder: str | Path = "runs") -> None:
-    """Log to TensorBoard in ``folder``, if the recipe says so."""
-    if arch.recipe and arch.recipe.logger == "tensorboard" and arch.state.is_main:
-        arch.set_tensorboard(name, folder)

@@ -151,7 +151,7 @@ class LenetscopeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             arch.val_loader = None
         arch.train(progress=self.verbose)
         arch.set_loaders(None)  # the data are the caller's, and no part of a saved classifier
-        arch.test_loader, arch.splits = None, None
+        arch.test_loader, arch.splits, arch.tracker = None, None, None
         self.recipe_, self.architecture_ = recipe, arch
         return self
 
