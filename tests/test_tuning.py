@@ -204,7 +204,7 @@ def test_a_process_may_die_between_any_two_lines(study: Study) -> None:
     study.run()
     content = (study.path / "trials.jsonl").read_bytes()
     ends = [place + 1 for place, byte in enumerate(content) if byte == 10]
-    for end in [0, *ends[:: len(ends) // 8], *(end - 3 for end in ends[:: len(ends) // 8])]:
+    for end in [0, *ends[:: len(ends) // 4], *(end - 3 for end in ends[:: len(ends) // 4])]:
         (study.path / "trials.jsonl").write_bytes(content[:end])
         assert Study(study.path).run()
         states = Counter(trial.state for trial in Study(study.path).results())
@@ -333,6 +333,15 @@ def test_the_figures_show_the_trials() -> None:
     assert rates.get_xscale() == "log"
     assert sorted(rates.lines[0].get_xdata()) == pytest.approx([1e-5, 1e-4, 1e-3, 1e-1])
     assert set(optimizers.lines[0].get_xdata()) == {0}
+
+
+def test_nothing_matters_where_all_trials_are_equal(study: Study) -> None:
+    with study._trials.working():
+        for _ in range(5):
+            study._trials.complete(study._trials.next(5), 1.0)
+    assert study.importance() == {}
+    assert study.best().number == 1
+    assert [file.name for file in study.draw()] == ["history.png"]
 
 
 def test_what_matters_is_found(recipe: Recipe, tmp_path: Path) -> None:

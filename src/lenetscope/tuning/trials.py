@@ -144,9 +144,10 @@ class Trials:
 
         Optuna estimates it with the random forest of F. Hutter, H. Hoos and K. Leyton-Brown, "An
         efficient approach for assessing hyperparameter importance", ICML 2014. Empty before there are
-        `LEAST_COMPLETE` complete trials.
+        `LEAST_COMPLETE` complete trials, and where all have one value.
         """
-        if sum(trial.value is not None for trial in self.results()) < LEAST_COMPLETE:
+        values = [trial.value for trial in self.results() if trial.value is not None]
+        if len(values) < LEAST_COMPLETE or min(values) == max(values):
             return {}
         importance = self._optuna.importance
         forest = importance.FanovaImportanceEvaluator(seed=self.seed)
