@@ -66,7 +66,7 @@ class Tracker(Callback):
             self.module: Any = import_module(self.library)
         except ImportError as error:
             install = f"pip install 'lenetscope[{self.library}]'"
-            raise UsageError(f"{self.library} is not installed: {install}.") from error
+            raise UsageError(f"cannot import {self.library} ({error}): {install}.") from error
         self.recipe, self.folder, self.key, self.is_open = recipe, folder, "", False
 
     def begin(self) -> str:

@@ -98,10 +98,10 @@ def plot_importance(
             elif searched.log:
                 ax.set_xscale("log")
                 style.plain_log_ticks(ax.xaxis, (1,))
-        for ax in others:
-            ax.sharey(others[0])
-            ax.label_outer()
         others[0].set_ylabel(LABELS[by])
+        for ax in others[1:]:
+            ax.sharey(others[0])
+            ax.tick_params(labelleft=False)
     return figure
 
 
