@@ -136,6 +136,7 @@ def test_every_command_has_its_page() -> None:
             "inspect",
             "report",
             "find-lr",
+            "tune",
             "recipes",
             "data",
             "export",

@@ -16,7 +16,6 @@ from torch.optim import Optimizer
 from lenetscope import arguments, building, recording, rng
 from lenetscope.arguments import main_output
 from lenetscope.data import statistics
-from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.splits import Splits
 from lenetscope.errors import UsageError
 from lenetscope.evaluation.outputs import correct_per_class, probabilities
@@ -103,8 +102,9 @@ class Architecture(ShowsFacts):
         self.run: Run | None = None
         self.splits: Splits | None = None
         self.image_shape: tuple[int, int, int] | None = None
-        self.preprocess: Preprocess | None = None
+        self.preprocess: Callable[[Tensor], Tensor] | None = None
         self.writer: Any = None
+        self.tracker: Callback | None = None  # that of a recipe
         self.clipping: Any = None
         self.schedule: schedules.Begin | None = None  # that of a recipe
         self.is_batch_lr_scheduler = False

@@ -5,13 +5,13 @@ Also how it is saved for others, and opened from what was saved.
 The functions take the class, or an instance, so that each also works for a subclass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lenetscope.arguments import as_path, require_list, shown
@@ -32,6 +32,7 @@ from lenetscope.table import counted, percent
 from lenetscope.training import display, machine, tensorboard
 from lenetscope.training.callbacks import Callback, EarlyStopping
 from lenetscope.training.choices import LOSSES, OPTIMIZERS, begin_schedule
+from lenetscope.training.trackers import make_tracker
 
 if TYPE_CHECKING:
     from lenetscope.architecture import Architecture
@@ -47,11 +48,24 @@ CAN_CHANGE = ("epochs", "threads", "device")
 
 def from_recipe(cls: type[A], recipe: Recipe, data_dir: Path | None, download: bool = False) -> A:
     """Build all that a recipe names: data, network, loss, optimizer and schedule; see `splits.load`."""
-    if recipe.logger == "tensorboard":
-        tensorboard.writer_class()  # it may not be installed
+    make_tracker(recipe)  # its library may not be installed
     splits = load(recipe, data_dir, download)
-    recipe = completed(recipe, splits)
+    return from_splits(cls, completed(recipe, splits), splits)
+
+
+def from_splits(
+    cls: type[A], recipe: Recipe, splits: Splits, preprocess: Callable[[Tensor], Tensor] | None = None
+) -> A:
+    """Build all that a recipe names, for data that are in memory.
+
+    Args:
+        cls: see above.
+        recipe: its data and holdout are not looked at.
+        splits: the data.
+        preprocess: turns a batch of images into the network's input; by default as the recipe says.
+    """
     arch = _build(cls, recipe, splits.train.images.shape[1:], splits.classes)
+    arch.preprocess = preprocess or arch.preprocess
     _use(arch, recipe, splits)
     arch.scheduler = begin_schedule(recipe, arch.optimizer, recipe.epochs, len(arch.train_loader))
     if recipe.schedule != "constant":
@@ -135,7 +149,6 @@ def resume_run(
         facts = {"after_epoch": done, "epochs": epochs}
         run.add_to_environment(environment(arch, data_dir) | facts)
     arch.run = run
-    _log(arch, "tensorboard", run.path)
     return arch
 
 
@@ -161,7 +174,6 @@ def start_run(
     made = arch.fabric.broadcast(made)
     assert made is not None
     arch.run = Run(made)
-    _log(arch, "tensorboard", made)
     return arch.run
 
 
@@ -172,12 +184,13 @@ def callbacks(arch: "Architecture", progress: bool, given: Any) -> list[Callback
     if not all(isinstance(callback, Callback) for callback in theirs):
         raise UsageError(f"{wanted}, not of {shown(theirs[0])}.")
     recipe, found = arch.recipe, list[Callback]()
-    if recipe and not arch.writer:
-        _log(arch, recipe.name)
     if progress:
         found.append(display.ProgressDisplay(title(arch)))
     if arch.writer:
         found.append(tensorboard.TensorBoardCallback(arch.writer))
+    if recipe and arch.state.is_main:
+        arch.tracker = arch.tracker or make_tracker(recipe, arch.run.path if arch.run else None)
+        found += [arch.tracker] if arch.tracker else []
     if recipe and recipe.patience:
         found.append(EarlyStopping(recipe.patience))
     return found + theirs
@@ -257,7 +270,8 @@ def _build(
 
 
 def _use(arch: "Architecture", recipe: Recipe, splits: Splits) -> Splits:
-    preprocess = Preprocess(recipe.mean, recipe.std)
+    preprocess = arch.preprocess
+    assert preprocess is not None
     augment = AUGMENTATIONS.get(recipe.augmentation)
     order = torch.Generator().manual_seed(recipe.seed)
     arch.train_loader = BatchLoader(splits.train, recipe.batch_size, preprocess, order, augment)
@@ -265,9 +279,3 @@ def _use(arch: "Architecture", recipe: Recipe, splits: Splits) -> Splits:
     arch.test_loader = BatchLoader(splits.test, BATCH_SIZE, preprocess)
     arch.splits = splits
     return splits
-
-
-def _log(arch: "Architecture", name: str, folder: str | Path = "runs") -> None:
-    """Log to TensorBoard in ``folder``, if the recipe says so."""
-    if arch.recipe and arch.recipe.logger == "tensorboard" and arch.state.is_main:
-        arch.set_tensorboard(name, folder)

@@ -383,7 +383,7 @@ def test_one_wrong_weight_is_found(
 def test_without_a_compiler_nothing_is_written(
     idx_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    arch = Architecture.from_recipe("reference", model="mlp", dataset="idx", data_dir=idx_folder)
+    arch = Architecture.from_recipe("reference", model="mlp", data=idx_folder)
     monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
     with pytest.raises(UsageError, match="there is no C compiler"):
         FORMATS.get("c").write(*exportable(arch), tmp_path / "model.c")
@@ -394,7 +394,7 @@ def test_without_a_compiler_nothing_is_written(
 def test_without_a_counter_of_bytes_the_tables_are_counted(
     idx_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    arch = Architecture.from_recipe("reference", model="mlp", dataset="idx", data_dir=idx_folder)
+    arch = Architecture.from_recipe("reference", model="mlp", data=idx_folder)
     monkeypatch.setattr(compiler, "TARGETS", ())
     FORMATS.get("c").write(*exportable(arch), tmp_path / "model.c")
     header = (tmp_path / "model.h").read_text("utf-8")

@@ -28,7 +28,7 @@ Make = Callable[..., tuple[Exportable, Splits]]
 @pytest.fixture(scope="module")
 def arch(idx_folder: Path) -> Architecture:
     arch = Architecture.from_recipe(
-        "reference", dataset="idx", data_dir=idx_folder, model="lean", device="cpu", threads=1
+        "reference", data=idx_folder, model="lean", device="cpu", threads=1
     )
     arch.train(1, progress=False)
     return arch
@@ -121,7 +121,7 @@ def test_a_damaged_folder_is_refused(make: Make, tmp_path: Path) -> None:
 
 
 def test_a_run_is_opened_as_what_it_is(idx_folder: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", idx_folder, dataset="idx", model="mlp")
+    run = make_run(tmp_path / "run", idx_folder, model="mlp")
     arch = Architecture.from_run(run, device="cpu")
     images = arch.load_data(idx_folder).test.images
     predictor = open_predictor(run.path)

@@ -78,7 +78,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     name, kind = request.param
     grey = [0.5] * KINDS[kind][0][0]
     return make_run(
-        tmp_path_factory.mktemp(name) / kind, None, dataset=f"{kind} lines", model=name,
+        tmp_path_factory.mktemp(name) / kind, f"{kind} lines", model=name,
         mean=grey, std=grey, lr=0.01, batch_size=10,
     )  # fmt: skip
 

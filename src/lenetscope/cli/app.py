@@ -64,6 +64,10 @@ COMMANDS = {
         "Suggest a learning rate for a recipe, after a few training steps at growing rates.",
         "lenetscope find-lr --recipe fast",
     ),
+    "tune": (
+        "Search for the best values of a recipe's fields, by images held out of training.",
+        "lenetscope tune --space 'lr=log:1e-4..1,batch_size=32|64|128'",
+    ),
     "recipes": (
         "List the recipes that ship with the package, or print one.",
         "lenetscope recipes fast",
