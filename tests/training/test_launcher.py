@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from lenetscope.errors import UsageError
 from lenetscope.training import launcher
+from lenetscope.training.engine import make_engine
 
 pytestmark = pytest.mark.slow
 
@@ -116,3 +118,16 @@ def test_flags_that_agree_with_torchrun_change_nothing(monkeypatch) -> None:
     assert launcher.group() == (4, 2)
     assert launcher.launch(2, 2) is None
     assert launcher.launch(None, None) is None
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch) -> None:
+    for name, value in zip(launcher.RANKS, "3412", strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="2 processes on this machine cannot share 1 cuda"):
+        make_engine("cuda")
+
+
+def test_a_strategy_that_is_not_known_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown strategy 'dpp'; did you mean 'ddp'"):
+        make_engine("cpu", strategy="dpp")
