@@ -51,6 +51,7 @@ def test_the_reference_recipe_to_the_letter() -> None:
         "memory_format": "auto",
         "threads": 0,
         "compile": False,
+        "strategy": "auto",
         "logger": "none",
     }
 

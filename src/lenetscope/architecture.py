@@ -61,6 +61,8 @@ class Architecture(ShowsFacts):
         optimizer: of the model's parameters.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         precision: of Lightning Fabric, such as ``"bf16-mixed"``, or ``"auto"`` for the fastest.
+        strategy: of several processes; ``"ddp_find_unused_parameters_true"`` where some parameters may
+            take no part in a step.
         threads: to train with; 0 for as many as are worth it, see `machine.fastest_threads`.
         compile: whether TorchInductor compiles the model for training.
         classes: names of the K classes; by default ``"0"``, ``"1"`` and so on.
@@ -84,15 +86,16 @@ class Architecture(ShowsFacts):
         *,
         device: str = "auto",
         precision: str = "32-true",
+        strategy: str = "auto",
         threads: int = 0,
         compile: bool = False,
         classes: Sequence[str] | None = None,
     ) -> None:
         self.loss_fn, self.classes = loss_fn, classes
         arguments.require_optimizer(optimizer, arguments.require_model(model), loss_fn)
-        self._precision, self._compile = precision, compile
+        self._precision, self._strategy, self._compile = precision, strategy, compile
         self._threads = arguments.require_whole("threads", threads, 0)
-        self.fabric = engine.make_engine(str(device), str(precision))
+        self.fabric = engine.make_engine(str(device), str(precision), strategy)
         self.state = TrainState(model, optimizer, is_main=self.fabric.is_global_zero)
         self.model = model
         self.train_loader: Any = None
@@ -204,7 +207,7 @@ class Architecture(ShowsFacts):
 
     def to(self, device: str | torch.device) -> None:
         """Move model and optimizer to another device."""
-        self.fabric = engine.make_engine(str(device), self._precision)
+        self.fabric = engine.make_engine(str(device), self._precision, self._strategy)
         engine.place(self.fabric, self.model)
         self.optimizer.load_state_dict(self.optimizer.state_dict())  # its moments follow
 

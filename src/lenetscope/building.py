@@ -259,7 +259,8 @@ def _build(
 ) -> A:
     model = model or build(recipe, tuple(shape), len(classes))
     optimizer = OPTIMIZERS.get(recipe.optimizer)(model.parameters(), recipe)
-    options = {name: getattr(recipe, name) for name in ("device", "precision", "threads", "compile")}
+    names = ("device", "precision", "strategy", "threads", "compile")
+    options = {name: getattr(recipe, name) for name in names}
     arch = cls(model, LOSSES.get(recipe.loss)(recipe), optimizer, classes=classes, **options)
     arch.recipe, arch.image_shape = recipe, tuple(shape)
     arch.preprocess = Preprocess(recipe.mean, recipe.std)

@@ -69,6 +69,14 @@ _NO_MEMORY = re.compile(
 )
 """What torch, the loader of libraries and Python say; of the last, memory is the usual reason."""
 
+_LOST_PROCESS = re.compile(r"^Dist\w*Error|gloo|process group", re.IGNORECASE)
+"""What torch says where processes cannot communicate, after the class of the error."""
+
+LOST_PROCESS = (
+    "another process of this training has ended or does not answer. The last checkpoint is kept: "
+    "continue from it with --resume."
+)
+
 _BYTES = re.compile(r"tried to allocate (\d+) bytes")
 
 
@@ -92,6 +100,8 @@ def ending(error: BaseException) -> tuple[int, str] | None:
             return 1, _no_memory(words)
         case RuntimeError() | OSError() | ImportError() if _NO_MEMORY.search(words):
             return 1, _no_memory(words)
+        case RuntimeError() if _LOST_PROCESS.search(f"{type(error).__name__} {words}"):
+            return 1, LOST_PROCESS
         case OSError(errno=int(), filename=name, strerror=why):
             what = f"cannot access {name}" if name else "the system refused to continue"
             mend = "; raise the limit (ulimit -n)" if error.errno == errno.EMFILE else ""

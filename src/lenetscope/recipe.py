@@ -20,6 +20,7 @@ Group = Literal["data", "network", "training", "machine"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"]
 MemoryFormat = Literal["auto", "channels_last", "contiguous"]
+Strategy = Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
 Keep = Literal["last", "best"]
 Logger = Literal["none", "tensorboard", "wandb", "mlflow"]
 PRECISION_SHORT_FORMS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
@@ -106,6 +107,7 @@ class Recipe:
         "machine", "CPU threads; 0: as many as are worth it, at most one per core", least=0, most=1024
     )
     compile: bool = _field("machine", "compile the network with TorchInductor for training")
+    strategy: Strategy = _field("machine", "how processes train together, as Lightning Fabric names it")
     logger: Logger = _field("machine", "where else to log each epoch")
 
     def __post_init__(self) -> None:

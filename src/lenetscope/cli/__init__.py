@@ -3,13 +3,14 @@
 Exit statuses: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
+import os
 import sys
 from typing import NoReturn
 
 from cyclopts import CycloptsError
 
 from lenetscope.cli import app, hints
-from lenetscope.errors import ending
+from lenetscope.errors import INTERRUPTED, LOST_PROCESS, UsageError, ending
 
 
 def main(words: list[str] | None = None) -> NoReturn:
@@ -26,6 +27,8 @@ def main(words: list[str] | None = None) -> NoReturn:
         if not (end := ending(error)):
             raise
         status, line = end
-        if line:
+        # of several processes on a machine, one tells what happens to all
+        alone = status not in (UsageError.exit_status, INTERRUPTED) and line != LOST_PROCESS
+        if line and (alone or os.environ.get("LOCAL_RANK", "0") == "0"):
             app.complain(line)
     sys.exit(status)

@@ -14,6 +14,7 @@ from lenetscope.cli import app, fields
 from lenetscope.errors import INTERRUPTED, UsageError
 from lenetscope.recipe import Recipe
 from lenetscope.table import counted
+from lenetscope.training import launcher
 
 
 def train(
@@ -24,6 +25,8 @@ def train(
     data_dir: app.DataDir = None,
     download: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     checkpoint_steps: app.Whole = 0,
+    devices: app.Whole | None = None,
+    num_nodes: app.Whole | None = None,
     overrides: fields.Overrides = None,
     as_json: app.Json = False,
 ) -> None:
@@ -40,6 +43,10 @@ def train(
         add missing files of data with a name to the folder of --data-dir, or to the user's cache
     checkpoint_steps
         save each time so many steps are done, too; 0: after each epoch only
+    devices
+        processes to start on this machine, one per GPU (default: 1); not with torchrun
+    num_nodes
+        machines on which this command is started, see docs/scaling.md (default: 1); not with torchrun
     """
     given = fields.given(overrides)
     if checkpoint_steps < 0:
@@ -52,6 +59,8 @@ def train(
             "a run continues with its own recipe, folder and data: with --resume give no --recipe, "
             "--run-dir or --download."
         )
+    if (status := launcher.launch(devices, num_nodes)) is not None:
+        sys.exit(status)
     with save_on_interrupt() as interrupted:
         from lenetscope.architecture import Architecture
         from lenetscope.runs.writer import RunWriter
@@ -69,7 +78,8 @@ def train(
         is_main, epochs = arch.state.is_main, arch.recipe.epochs
         if not is_finished(arch.history, epochs, arch.recipe.patience):
             if is_main:
-                app.note(f"Interrupted; saved. Continue with: lenetscope train --resume {run.path}")
+                again = f"{f'--devices {devices} ' if devices else ''}--resume {run.path}"
+                app.note(f"Interrupted; saved. Continue with: lenetscope train {again}")
             sys.exit(INTERRUPTED)
         scores = arch.evaluate()
         if not is_main:

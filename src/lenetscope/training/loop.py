@@ -89,6 +89,7 @@ def fit(
     require_whole("checkpoint_steps", checkpoint_steps, 0)
     require_callable("stop", stop, "no arguments")
     processes, device, begun = Processes(fabric), fabric.device, (state.epoch, state.step)
+    processes.require_same(state.model, state.rng)
     plan_schedules(state, epochs, steps, schedule)
     state.take_last()
     state.tally = processes.own(state.tally)
@@ -190,7 +191,7 @@ def _batches(state: TrainState, loader: Any, processes: Processes) -> Iterator[A
     batches = iter(loader)
     for _ in itertools.islice(batches, state.step):
         pass
-    processes.restore_rng(state.rng, loader)
+    processes.continue_rng(state.rng, loader)
     return batches
 
 

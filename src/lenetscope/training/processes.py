@@ -11,10 +11,13 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lenetscope import rng
+from lenetscope.errors import UsageError
 from lenetscope.evaluation.evaluate import evaluate
 from lenetscope.evaluation.tally import Tally
+from lenetscope.table import counted
 from lenetscope.training import engine
 
 
@@ -59,10 +62,29 @@ class Processes:
             torch.distributed.all_gather_object(everyone, everyone[0])
         return everyone
 
+    def require_same(self, model: nn.Module, everyone: list[dict[str, Any]] | None) -> None:
+        """Raise if another number of processes began the training, and this one would not continue it.
+
+        Raises:
+            UsageError: if so.
+        """
+        before = len(everyone or [])
+        if before not in (0, self.count) and any(isinstance(m, _BatchNorm) for m in model.modules()):
+            raise UsageError(
+                f"this training began with {counted(before, 'process')}, and its network normalises "
+                f"the images of each on their own: continue with as many, not {self.count}."
+            )
+
     def restore_rng(self, everyone: list[dict[str, Any]] | None, loader: Any) -> None:
-        """Restore this process's random streams; the last ones, if there were fewer processes."""
+        """Restore this process's random streams; all have those of the last, if there were fewer."""
         assert everyone is not None
         rng.restore(everyone[min(self.rank, len(everyone) - 1)], loader)
+
+    def continue_rng(self, everyone: list[dict[str, Any]] | None, loader: Any) -> None:
+        """Restore the streams in the middle of an epoch; one that was not there begins its own."""
+        self.restore_rng(everyone, loader)
+        if everyone and self.rank >= len(everyone):
+            rng.seed_everything(int(torch.randint(2**31, ()).item()) + self.rank)
 
     def any(self, here: bool) -> bool:
         """Return whether ``here`` is true in any of the processes."""
