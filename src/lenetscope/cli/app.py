@@ -50,6 +50,10 @@ COMMANDS = {
         "Write a report of a run: one HTML page that opens in any browser, offline.",
         "lenetscope report runs/reference-1 --open",
     ),
+    "serve": (
+        "Answer HTTP requests with the predictions of a network.",
+        "lenetscope serve runs/reference-1 --port 8000",
+    ),
     "find-lr": (
         "Suggest a learning rate for a recipe, after a few training steps at growing rates.",
         "lenetscope find-lr --recipe fast",

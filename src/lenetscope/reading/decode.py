@@ -45,12 +45,16 @@ JPEG_SIDE = 1400
 """Pixels: JPEGs are decoded at 1/2, 1/4 or 1/8 of their size if both sides stay at least this long."""
 
 
-def decode(path: Path, channels: int = 1) -> Tensor:
+def decode(
+    source: Path | bytes, channels: int = 1, *, name: str = "the picture", most: int = MAX_PIXELS
+) -> Tensor:
     """Read a picture file, rotated as its EXIF says, transparent pixels on white, at most `WORKING`.
 
     Args:
-        path: of the file.
+        source: path of the file, or its bytes.
         channels: 1 for grey, 3 for RGB.
+        name: of the picture in messages, if it is not a path.
+        most: pixels that the picture may have, no more than `MAX_PIXELS`.
 
     Returns:
         (channels, H, W) uint8.
@@ -58,8 +62,9 @@ def decode(path: Path, channels: int = 1) -> Tensor:
     Raises:
         ImageError: if the file is missing, not a picture, damaged or too large.
     """
-    with _as_image_error(str(path)), opened(path, str(path)) as picture:
-        _refuse_huge(picture.size, str(path), _limit_of(picture))
+    name = name if isinstance(source, bytes) else str(source)
+    with _as_image_error(name), opened(source, name) as picture:
+        _refuse_huge(picture.size, name, min(most, _limit_of(picture)))
         ImageOps.exif_transpose(picture, in_place=True)
         return _pixels(_working(picture), channels)
 
