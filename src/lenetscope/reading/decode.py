@@ -148,9 +148,10 @@ def _limit_of(picture: Image.Image) -> int:
 def _refuse_huge(size: tuple[int, int], name: str, most: int = MAX_PIXELS) -> None:
     width, height = size
     if width * height > most:
+        whose = " of its format" if most in (IN_PYTHON, *COPYING.values()) else ""
         raise ImageError(
-            f"{name} has {width}x{height} = {width * height / 1e6:.0f} megapixels; the limit"
-            f"{' of its format' * (most < MAX_PIXELS)} is {most / 1e6:g}. Reduce it."
+            f"{name} has {width}x{height} = {width * height / 1e6:.3g} megapixels; the limit{whose} is "
+            f"{most / 1e6:g}. Reduce it."
         )
     if max(size) > MAX_SIDE:
         raise ImageError(f"{name} has {width}x{height} pixels; a side may have {MAX_SIDE}. Reduce it.")

@@ -57,6 +57,7 @@ async def form_pictures(headers: Headers, body: bytes, limits: Limits) -> list[b
         refuse(400, f"the form cannot be read: {getattr(error, 'message', error)}")
     values = form.getlist(FIELD)
     files = [await value.read() for value in values if isinstance(value, UploadFile)]
+    await form.close()
     if not files or len(files) < len(values):
         refuse(
             422, f"a form must have one or more files in its field '{FIELD}': curl -F {FIELD}=@a.png"
