@@ -40,6 +40,7 @@ class Client:
     """Asks a server, each time on a new connection."""
 
     port: int
+    server: Server | None = None
 
     def ask(
         self, method: str, path: str, body: Any = None, kind: str | None = None, **headers: str
@@ -57,6 +58,11 @@ class Client:
         status, _, answer = self.ask("POST", "/predict", body, kind, **headers)
         return status, json.loads(answer)
 
+    def stop(self) -> None:
+        """Tell the server to end, as a signal does."""
+        assert self.server is not None
+        self.server.should_exit = True
+
     def metric(self, line: str) -> float:
         """Return the value of a line of /metrics that begins so."""
         text = self.ask("GET", "/metrics")[2].decode()
@@ -64,10 +70,13 @@ class Client:
 
 
 @contextmanager
-def served(compute: Callable[[np.ndarray], np.ndarray] = brightness, **limits: Any) -> Iterator[Client]:
-    """Serve a function of images of the shape `SHAPE`."""
+def served(
+    network: Predictor | Callable[[np.ndarray], np.ndarray] = brightness, **limits: Any
+) -> Iterator[Client]:
+    """Serve a network, or a function of images of the shape `SHAPE`."""
     chosen = Limits(**limits)
-    predictor = Predictor(("dark", "bright"), SHAPE, compute)
+    given = isinstance(network, Predictor)
+    predictor = network if given else Predictor(("dark", "bright"), SHAPE, network)
     listener, url = listen("127.0.0.1", 0)
     server = Server(make_app(predictor, "by hand", chosen), chosen)
     thread = threading.Thread(target=server.run, args=([listener],))
@@ -75,7 +84,7 @@ def served(compute: Callable[[np.ndarray], np.ndarray] = brightness, **limits: A
     try:
         while not server.started:
             time.sleep(0.01)
-        yield Client(int(url.rpartition(":")[2]))
+        yield Client(int(url.rpartition(":")[2]), server)
     finally:
         server.should_exit = True
         thread.join()

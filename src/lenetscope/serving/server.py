@@ -55,6 +55,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 log_level="error",
                 access_log=False,
+                proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=int(limits.timeout) + 5,
