@@ -60,6 +60,10 @@ COMMANDS = {
         "Export a run's network to a file that works without this program, and prove the file.",
         "lenetscope export runs/reference-1 --format onnx",
     ),
+    "serve": (
+        "Answer HTTP requests with the predictions of a network.",
+        "lenetscope serve runs/reference-1 --port 8000",
+    ),
     "find-lr": (
         "Suggest a learning rate for a recipe, after a few training steps at growing rates.",
         "lenetscope find-lr --recipe fast",

@@ -46,12 +46,16 @@ JPEG_SIDE = 1400
 """Pixels: JPEGs are decoded at 1/2, 1/4 or 1/8 of their size if both sides stay at least this long."""
 
 
-def decode(path: Path, channels: int = 1) -> Tensor:
+def decode(
+    source: Path | bytes, channels: int = 1, *, name: str = "the picture", most: int = MAX_PIXELS
+) -> Tensor:
     """Read a picture file, rotated as its EXIF says, transparent pixels on white, at most `WORKING`.
 
     Args:
-        path: of the file.
+        source: path of the file, or its bytes.
         channels: 1 for grey, 3 for RGB.
+        name: of the picture in messages, if it is not a path.
+        most: pixels that the picture may have, no more than `MAX_PIXELS`.
 
     Returns:
         (channels, H, W) uint8.
@@ -59,8 +63,9 @@ def decode(path: Path, channels: int = 1) -> Tensor:
     Raises:
         ImageError: if the file is missing, not a picture, damaged or too large.
     """
-    with _as_image_error(str(path)), opened(path, str(path)) as picture:
-        _refuse_huge(picture.size, str(path), _limit_of(picture))
+    name = name if isinstance(source, bytes) else str(source)
+    with _as_image_error(name), opened(source, name) as picture:
+        _refuse_huge(picture.size, name, min(most, _limit_of(picture)))
         ImageOps.exif_transpose(picture, in_place=True)
         return _pixels(_working(picture), channels)
 
@@ -141,9 +146,10 @@ def _limit_of(picture: Image.Image) -> int:
 def _refuse_huge(size: tuple[int, int], name: str, most: int = MAX_PIXELS) -> None:
     width, height = size
     if width * height > most:
+        whose = " of its format" if most in (IN_PYTHON, *COPYING.values()) else ""
         raise ImageError(
-            f"{name} has {width}x{height} = {width * height / 1e6:.0f} megapixels; the limit"
-            f"{' of its format' * (most < MAX_PIXELS)} is {most / 1e6:g}. Reduce it."
+            f"{name} has {width}x{height} = {width * height / 1e6:.3g} megapixels; the limit{whose} is "
+            f"{most / 1e6:g}. Reduce it."
         )
     if max(size) > MAX_SIDE:
         raise ImageError(f"{name} has {width}x{height} pixels; a side may have {MAX_SIDE}. Reduce it.")

@@ -1,0 +1,35 @@
+"""Predictions over HTTP: pictures or numbers in, probabilities out.
+
+`app` answers requests, `inputs` makes images of what they hold, `batching` lets requests that arrive
+together share a forward pass, `server` listens and ends in order.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for, and all together.
+
+    Parameters
+    ----------
+    max_batch
+        images per forward pass
+    max_images
+        images per request
+    max_bytes
+        bytes per request
+    max_pixels
+        pixels per picture, before it is resized
+    max_requests
+        requests at the same time; more are answered 503
+    timeout
+        seconds per request
+    """
+
+    max_batch: int = 64
+    max_images: int = 1000
+    max_bytes: int = 4_000_000
+    max_pixels: int = 12_000_000
+    max_requests: int = 256
+    timeout: float = 10.0
