@@ -27,9 +27,7 @@ Make = Callable[..., tuple[Exportable, Splits]]
 
 @pytest.fixture(scope="module")
 def arch(idx_folder: Path) -> Architecture:
-    arch = Architecture.from_recipe(
-        "reference", data=idx_folder, model="lean", device="cpu", threads=1
-    )
+    arch = Architecture.from_recipe("reference", data=idx_folder, model="lean", device="cpu", threads=1)
     arch.train(1, progress=False)
     return arch
 
