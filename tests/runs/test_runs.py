@@ -29,7 +29,8 @@ def test_a_run_holds_what_it_takes_to_repeat_it(run: Run, recipe: Recipe, idx_fo
     assert {"packages", "threads", "device", "precision", "data", "command"} <= set(facts)
     assert facts["packages"]["torch"] == torch.__version__.split("+")[0]
     assert run.config()["image_shape"] == [1, 28, 28]
-    assert run.data_dir() == idx_folder
+    assert run.recipe().data == str(idx_folder)
+    assert run.data_dir() is None
     assert [row["epoch"] for row in run.history()] == [1, 2, 3]
     assert run.scores() is None
 

@@ -73,15 +73,15 @@ def _read_csv(path: Path) -> list[Part]:
                 lines = list(itertools.islice(file, LINES))
                 if not lines:
                     break
-                if not any(map(str.strip, lines)):
-                    continue  # blank lines at the end
                 _require_columns(lines, len(heading), path, start)
+                if not (rows := [line for line in lines if line.strip()]):
+                    continue
                 options: Any = {"delimiter": ",", "quotechar": '"', "comments": None}
                 try:
-                    pixels.append(np.loadtxt(lines, np.uint8, usecols=others, ndmin=2, **options))
+                    pixels.append(np.loadtxt(rows, np.uint8, usecols=others, ndmin=2, **options))
                 except ValueError:
                     raise _wrong_pixel(lines, place, path, start) from None
-                labels += np.loadtxt(lines, str, usecols=[place], ndmin=1, **options).tolist()
+                labels += np.loadtxt(rows, str, usecols=[place], ndmin=1, **options).tolist()
         except UnicodeDecodeError as error:
             raise DataError(f"{path} is not text in UTF-8: {error.reason}.") from error
     if not labels:
