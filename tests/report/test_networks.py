@@ -23,6 +23,7 @@ from lenetscope.models import MODELS
 from lenetscope.observe import find_layers
 from lenetscope.questions import QUESTIONS
 from lenetscope.questions.activation_maximization import Ascent
+from lenetscope.questions.attribution import attribute
 from lenetscope.recording import capture
 from lenetscope.registry import Registry
 from lenetscope.report import build
@@ -120,6 +121,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     maximization = "lenetscope.questions.activation_maximization"
     monkeypatch.setattr(f"{maximization}.Ascent", partial(Ascent, steps=2))
     monkeypatch.setattr(f"{maximization}.PAGE_STEPS", 2)
+    quick = partial(attribute, steps=2)
+    monkeypatch.setattr("lenetscope.questions.attribution.attribute", quick)
+    monkeypatch.setattr("lenetscope.questions.faithfulness.PAGE_POINTS", 2)
     monkeypatch.setattr("lenetscope.questions.faithfulness.JUDGED", 2)
     monkeypatch.setattr("lenetscope.questions.faithfulness.PAGE_IMAGES", 2)
 
@@ -185,6 +189,6 @@ def test_the_page_predicts_what_pytorch_does(
         back = page.locator("#large-terms > button")
         if not back.count():
             break
-        back.click()
+        back.last.click()
     assert page.locator("#large").is_visible()
     assert page.locator("#large-terms > button").count() == 0

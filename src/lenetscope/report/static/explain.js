@@ -116,14 +116,15 @@ export class Explainer {
       [];
     const digits = decimals([found.value, found.input ?? 0, ...parts]);
     this.value.replaceChildren(`${this.#title()}: `, element("strong", "", decimal(found.value, digits)));
-    const { nodes, from, source = 0 } = DESCRIBE[layer.kind]({
+    const { nodes, from, source = 0, ways = [{ from, source }] } = DESCRIBE[layer.kind]({
       ...{ layer, input: inputs[0], found, digits },
       ...{ network: this.network, colours: this.scales.signed, chosen: this.chosen },
       choose: (channel) => this.#choose(channel),
       inputMap: (channel, ...place) => this.#inputMap(channel, ...place),
       nameOf: (index, input = 0) => this.#nameOf(layer.inputs[input], index),
     });
-    this.terms.replaceChildren(...nodes, ...this.#goOn(layer.inputs[source], from));
+    const back = ways.flatMap((way) => this.#goOn(layer.inputs[way.source], way.from));
+    this.terms.replaceChildren(...nodes, ...back);
   }
 
   #title() {

@@ -271,8 +271,7 @@ function arithmetic({ layer, found, digits, nameOf }) {
   const { operands, value } = found;
   const nameAt = ({ input, index }) => (input === null ? "a constant" : nameOf(index, input));
   const outputs = operands.filter((operand) => operand.input !== null);
-  const most = outputs.sort((a, b) => Math.abs(b.value) - Math.abs(a.value))[0];
-  const back = { from: most.index, source: most.input };
+  const back = { ways: outputs.map((operand) => ({ from: operand.index, source: operand.input })) };
   if (layer.kind === "Add" || layer.kind === "Sub") {
     const amounts = operands.map((operand, i) => (i && layer.kind === "Sub" ? -operand.value : operand.value));
     const shown = addends(amounts, value, digits);
@@ -295,7 +294,7 @@ function movedHere({ found, digits, nameOf }) {
 
 /**
  * For each kind of layer: the nodes to show, and the place of the input that matters most, `from`, in that of
- * the inputs whose number is `source`, by default the first.
+ * the inputs whose number is `source`, by default the first; where several matter, `ways` are all of these.
  */
 export const DESCRIBE = {
   Conv2d: convolution,
