@@ -122,7 +122,7 @@ def test_a_file_states_only_what_it_changes(tmp_path: Path) -> None:
         ({"clip_grad_norm": -1}, "'clip_grad_norm' must be at least 0, not -1."),
         ({"patience": 1.5}, "'patience' must be a whole number, not 1.5."),
         ({"keep": "first"}, "unknown keep 'first'"),
-        ({"logger": "wandb"}, "unknown logger 'wandb'"),
+        ({"logger": "comet"}, "unknown logger 'comet'"),
         ({"patience": 3}, "patience would choose by the test images: hold some training images out"),
         ({"keep": "best"}, "keep would choose by the test images: hold some training images out"),
     ],

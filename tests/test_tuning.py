@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -360,25 +359,20 @@ def test_what_matters_is_found(recipe: Recipe, tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-import test_tuning
 from lenetscope.tuning.study import Study
 Study(Path(sys.argv[1])).run(report=lambda trial: print(trial.number, flush=True))
 """
 
 
 def start(study: Study) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(study.path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
-    )
+    command = [sys.executable, "-c", PROGRAM, str(study.path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow
-def test_a_killed_process_loses_nothing(recipe: Recipe, tmp_path: Path) -> None:
-    long = recipe.replace(epochs=500)
-    study = Study.create(long, SPACE, trials=1, path=tmp_path / "study")
+def test_a_killed_process_loses_nothing(recipe: Recipe, idx_folder: Path, tmp_path: Path) -> None:
+    long = recipe.replace(dataset="idx", epochs=500)
+    study = Study.create(long, SPACE, trials=1, path=tmp_path / "study", data_dir=idx_folder)
     with start(study) as killed:
         until = time.monotonic() + 120
         while not (running := [t for t in study.results() if t.state == "running" and t.values]):
@@ -391,7 +385,9 @@ def test_a_killed_process_loses_nothing(recipe: Recipe, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_several_processes_share_the_trials(study: Study) -> None:
+def test_several_processes_share_the_trials(recipe: Recipe, idx_folder: Path, tmp_path: Path) -> None:
+    own = recipe.replace(dataset="idx")
+    study = Study.create(own, SPACE, trials=4, path=tmp_path / "study", data_dir=idx_folder)
     processes = [start(study) for _ in range(2)]
     numbers = [int(line) for process in processes for line in process.communicate()[0].split()]
     assert [process.returncode for process in processes] == [0, 0]
