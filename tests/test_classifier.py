@@ -45,7 +45,7 @@ def test_pixels_are_trained_on_as_by_the_recipe_itself(idx_folder: Path) -> None
     pixels = read_images(idx_folder / "train-images-idx3-ubyte").numpy()  # (60, 1, 28, 28)
     labels = bars(60, 1)[1]
     found = make(model="auto").fit(pixels, labels)
-    arch = Architecture.from_recipe(found.recipe_, dataset="idx", data_dir=idx_folder)
+    arch = Architecture.from_recipe(found.recipe_, data=idx_folder)
     arch.train(progress=False)
     assert found.recipe_.model == "lenet"
     assert same_weights(found.architecture_.model, arch.model)

@@ -55,7 +55,7 @@ def read(_folder: Path | None, _download: bool) -> RawDataset:
 @pytest.fixture
 def recipe() -> Recipe:
     quick = {"model": "mlp", "epochs": 2, "device": "cpu", "threads": 1, "holdout": 20}
-    return Recipe.load("reference", dataset="no-test", **quick)
+    return Recipe.load("reference", data="no-test", **quick)
 
 
 @pytest.fixture
@@ -371,8 +371,8 @@ def start(study: Study) -> "subprocess.Popen[str]":
 
 @pytest.mark.slow
 def test_a_killed_process_loses_nothing(recipe: Recipe, idx_folder: Path, tmp_path: Path) -> None:
-    long = recipe.replace(dataset="idx", epochs=500)
-    study = Study.create(long, SPACE, trials=1, path=tmp_path / "study", data_dir=idx_folder)
+    long = recipe.replace(data=idx_folder, epochs=500)
+    study = Study.create(long, SPACE, trials=1, path=tmp_path / "study")
     with start(study) as killed:
         until = time.monotonic() + 120
         while not (running := [t for t in study.results() if t.state == "running" and t.values]):
@@ -386,8 +386,8 @@ def test_a_killed_process_loses_nothing(recipe: Recipe, idx_folder: Path, tmp_pa
 
 @pytest.mark.slow
 def test_several_processes_share_the_trials(recipe: Recipe, idx_folder: Path, tmp_path: Path) -> None:
-    own = recipe.replace(dataset="idx")
-    study = Study.create(own, SPACE, trials=4, path=tmp_path / "study", data_dir=idx_folder)
+    own = recipe.replace(data=idx_folder)
+    study = Study.create(own, SPACE, trials=4, path=tmp_path / "study")
     processes = [start(study) for _ in range(2)]
     numbers = [int(line) for process in processes for line in process.communicate()[0].split()]
     assert [process.returncode for process in processes] == [0, 0]

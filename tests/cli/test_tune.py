@@ -22,7 +22,7 @@ SPACE = "lr=log:1e-6..0.3,batch_size=8|16"
 def words(idx_folder: Path) -> list[str]:
     """A command that searches in a moment."""
     return [
-        "tune", "--dataset", "idx", "--data-dir", str(idx_folder), "--model", "mlp", "--epochs", "2",
+        "tune", "--data", str(idx_folder), "--model", "mlp", "--epochs", "2",
         "--device", "cpu", "--threads", "1", "--space", SPACE,
     ]  # fmt: skip
 

@@ -34,6 +34,7 @@ from report_runs import make_run, until
 pytestmark = pytest.mark.slow
 
 KINDS = {"grey": ((1, 28, 28), 10), "colour": ((3, 32, 32), 3)}
+LOSSES = {"reader": "ctc"}  # of those that are not trained with cross entropy
 SHIPPED = [name for name in MODELS.names() if name in Registry("model", "lenetscope.models").names()]
 
 
@@ -80,7 +81,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     grey = [0.5] * KINDS[kind][0][0]
     return make_run(
         tmp_path_factory.mktemp(name) / kind, f"{kind} lines", model=name,
-        mean=grey, std=grey, lr=0.01, batch_size=10,
+        mean=grey, std=grey, lr=0.01, batch_size=10, loss=LOSSES.get(name, "cross-entropy"),
     )  # fmt: skip
 
 

@@ -289,3 +289,15 @@ def test_the_newest_run_is_the_one_whose_files_changed_last(
     os.utime("runs/c/config.json", (0, 3000))
     with pytest.raises(RunError, match="runs/c is a run folder of format None"):
         Run.newest()
+
+
+def test_a_network_of_ones_own_that_is_not_here_is_named(run: Run) -> None:
+    recipe = run.recipe_file.read_text("utf-8")
+    run.recipe_file.write_text(recipe.replace('model = "lenet"', 'model = "gone.away:Net"'), "utf-8")
+    message = (
+        "was trained with the model 'gone.away:Net', which is not here; 'gone.away:Net': there is no "
+        "module 'gone.away' in .* or among the installed ones. Go where it is, or install it."
+    )
+    for use in (run.load_model, lambda: Architecture.resume_run(run, epochs=9)):
+        with pytest.raises(RunError, match=message):
+            use()

@@ -20,18 +20,8 @@ from lenetscope.errors import LayerError
 from lenetscope.failures import explained
 from lenetscope.observe import find_layers
 from lenetscope.plots.html import base64_of
-from lenetscope.report.operations import (
-    IMAGES,
-    MOVES,
-    OPERATIONS,
-    UNCHANGED,
-    Place,
-    Settings,
-    Traced,
-    UnsupportedError,
-    Weights,
-    move,
-)
+from lenetscope.report.operations import MOVES, OPERATIONS, UNCHANGED, move
+from lenetscope.report.traced import IMAGES, Place, Settings, Traced, UnsupportedError, Weights
 from lenetscope.restore import device_of, eval_mode
 
 if TYPE_CHECKING:
