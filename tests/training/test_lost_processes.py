@@ -30,7 +30,7 @@ from lenetscope.training.processes import Processes
 pytestmark = pytest.mark.slow
 
 SETTINGS = {
-    "dataset": "idx", "epochs": 2, "batch_size": 33, "device": "cpu", "threads": 1,
+    "epochs": 2, "batch_size": 33, "device": "cpu", "threads": 1,
 }  # fmt: skip
 WORDS = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in SETTINGS.items()).split()
 
@@ -76,10 +76,10 @@ def _work(
 
     try:
         if settings is None:
-            arch = Architecture.resume_run(folder, data_dir=data)
+            arch = Architecture.resume_run(folder)
         else:
-            arch = Architecture.from_recipe("reference", data_dir=data, **settings)
-            arch.start_run(folder, data_dir=data)
+            arch = Architecture.from_recipe("reference", data=data, **settings)
+            arch.start_run(folder)
         writer = RunWriter(arch.run)
         arch.train(callbacks=[writer, Dies()], checkpoint_steps=2, stop=due, progress=False)
     except RuntimeError as error:
@@ -204,7 +204,7 @@ def test_the_command_ends_when_its_main_process_is_killed_and_resumes_bit_for_bi
 ) -> None:
     run = tmp_path / "run"
     program = [sys.executable, "-m", "lenetscope", "train", "--devices", "2"]
-    begin = ["--run-dir", str(run), "--data-dir", str(data), *WORDS, "--seed", "5"]
+    begin = ["--run-dir", str(run), "--data", str(data), *WORDS, "--seed", "5"]
     again = ["--resume", str(run), "--checkpoint-steps", "1"]
 
     def start(words: list[str]) -> "subprocess.Popen[str]":
@@ -265,7 +265,7 @@ def hosts() -> Iterator[list[str]]:
 def test_two_machines_train_what_one_trains(
     hosts: list[str], two: Run, data: Path, tmp_path: Path
 ) -> None:
-    train = ["-m", "lenetscope", "train", "--run-dir", str(tmp_path / "run"), "--data-dir", str(data),
+    train = ["-m", "lenetscope", "train", "--run-dir", str(tmp_path / "run"), "--data", str(data),
              *WORDS, "--seed", "5", "--json"]  # fmt: skip
     processes = []
     for number, host in enumerate(hosts):

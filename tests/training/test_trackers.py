@@ -97,9 +97,9 @@ def calls(logger: str, monkeypatch: pytest.MonkeyPatch) -> list[Call]:
 
 
 @pytest.fixture
-def recipe(logger: str) -> Recipe:
+def recipe(logger: str, idx_folder: Path) -> Recipe:
     quick = {"model": "mlp", "epochs": 2, "device": "cpu", "threads": 1, "holdout": 20}
-    return Recipe.load("reference", dataset="idx", logger=logger, **quick)
+    return Recipe.load("reference", data=idx_folder, logger=logger, **quick)
 
 
 def logged(run: Run) -> list[dict[str, Any]]:
@@ -115,10 +115,10 @@ def test_every_logger_of_the_recipe_is_a_tracker() -> None:
 
 
 def test_a_run_is_logged_and_goes_on_in_the_same_place(
-    recipe: Recipe, calls: list[Call], idx_folder: Path, tmp_path: Path
+    recipe: Recipe, calls: list[Call], tmp_path: Path
 ) -> None:
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
-    run = arch.start_run(tmp_path / "run", data_dir=idx_folder)
+    arch = Architecture.from_recipe(recipe)
+    run = arch.start_run(tmp_path / "run")
     assert not calls
     arch.train(callbacks=[RunWriter(run)], progress=False)
     Architecture.resume_run(run, epochs=3).train(callbacks=[RunWriter(run)], progress=False)
@@ -134,10 +134,10 @@ def test_a_run_is_logged_and_goes_on_in_the_same_place(
 
 
 def test_without_a_run_the_second_call_goes_on(
-    recipe: Recipe, calls: list[Call], idx_folder: Path, tmp_path: Path, monkeypatch
+    recipe: Recipe, calls: list[Call], tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
+    arch = Architecture.from_recipe(recipe)
     arch.val_loader = None
     arch.train(1, progress=False)
     arch.train(1, progress=False)
@@ -146,8 +146,8 @@ def test_without_a_run_the_second_call_goes_on(
     assert not any(tmp_path.iterdir())
 
 
-def test_a_training_that_fails_has_failed(recipe: Recipe, calls: list[Call], idx_folder: Path) -> None:
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder, lr=1e30)
+def test_a_training_that_fails_has_failed(recipe: Recipe, calls: list[Call]) -> None:
+    arch = Architecture.from_recipe(recipe, lr=1e30)
     with pytest.raises(TrainingError):
         arch.train(progress=False)
     assert calls[-1][0] == "end"
@@ -155,22 +155,22 @@ def test_a_training_that_fails_has_failed(recipe: Recipe, calls: list[Call], idx
 
 
 def test_a_library_that_is_missing_is_told_before_training(
-    recipe: Recipe, idx_folder: Path, monkeypatch
+    recipe: Recipe, monkeypatch
 ) -> None:
     monkeypatch.setitem(sys.modules, recipe.logger, None)
     install = rf"cannot import {recipe.logger} \(.*\): pip install 'lenetscope\[{recipe.logger}\]'"
     with pytest.raises(UsageError, match=install):
-        Architecture.from_recipe(recipe, data_dir=idx_folder)
+        Architecture.from_recipe(recipe)
 
 
 def test_a_library_that_refuses_is_told_in_one_line(
-    recipe: Recipe, calls: list[Call], idx_folder: Path, monkeypatch
+    recipe: Recipe, calls: list[Call], monkeypatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError("no key for the service")
 
     monkeypatch.setattr(TRACKERS.get(recipe.logger), "begin", refuse)
-    arch = Architecture.from_recipe(recipe, data_dir=idx_folder)
+    arch = Architecture.from_recipe(recipe)
     with pytest.raises(TrainingError, match=f"{recipe.logger} cannot begin: no key for the service"):
         arch.train(progress=False)
     assert not calls

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from lenetscope import building, schema
 from lenetscope.architecture import Architecture
-from lenetscope.data.splits import Splits, load
+from lenetscope.data.splits import Splits, completed, load
 from lenetscope.errors import RunError, StorageError, TrainingError, UsageError
 from lenetscope.files import write_json, write_text
 from lenetscope.plots import style
@@ -113,6 +113,7 @@ class Study:
         """
         space.parse(text, recipe)
         data = load(recipe, data_dir)
+        recipe = completed(recipe, data)
         if not recipe.holdout:
             fewer = min(MOST_HELD_OUT, len(data.train.labels) // FRACTION)
             recipe = recipe.replace(holdout=max(1, fewer))
