@@ -154,9 +154,7 @@ def test_a_training_that_fails_has_failed(recipe: Recipe, calls: list[Call]) -> 
     assert calls[-1][2] == 1
 
 
-def test_a_library_that_is_missing_is_told_before_training(
-    recipe: Recipe, monkeypatch
-) -> None:
+def test_a_library_that_is_missing_is_told_before_training(recipe: Recipe, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, recipe.logger, None)
     install = rf"cannot import {recipe.logger} \(.*\): pip install 'lenetscope\[{recipe.logger}\]'"
     with pytest.raises(UsageError, match=install):
