@@ -59,7 +59,7 @@ def test_a_study_its_best_recipe_and_its_figures(
     assert found["recipe"]["holdout"] == best.holdout == 6
 
     recipe = ["--recipe", "runs/reference-tune-1/best.toml"]
-    status, out, err = cli("train", *recipe, "--data-dir", idx_folder, "--json")
+    status, out, err = cli("train", *recipe, "--json")
     assert status == 0, err
     assert json.loads(out)["run"] == "runs/reference-tuned-1"
     assert json.loads(out)["history"][-1]["valid_accuracy"] == found["best"]["value"]
