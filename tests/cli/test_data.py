@@ -27,7 +27,7 @@ def photos(tmp_path: Path) -> Path:
 
 def test_numbers_and_a_picture(cli: Cli, photos: Path, tmp_path: Path) -> None:
     picture = tmp_path / "x" / "photos.png"
-    status, out, err = cli("data", photos, "--output", picture)
+    status, out, err = cli("data", photos, "--out", picture)
     assert (status, err) == (0, "")
     assert "data      photos\nimages    9x9, colour\n" in out
     assert f"left out  1 file that cannot be read:\n          {photos}/cat/broken.png\n" in out
@@ -61,7 +61,7 @@ def test_a_name_and_its_files(cli: Cli, idx_folder: Path, tmp_path: Path) -> Non
         (["train", "--data", "x.csv", "--data-dir", "."], 2, "give no --data-dir"),
         (["find-lr", "--data", "x.csv", "--data-dir", "."], 2, "give no --data-dir"),
         (["data", "mnist", "--channels", "2"], 2, "'channels' must be 0, 1 or 3"),
-        (["data", "mnist", "--output", "/"], 1, "cannot write /"),
+        (["data", "mnist", "--out", "/"], 1, "cannot write /"),
         (["train", "--dataset", "x"], 2, "Did you mean --data?"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +27,9 @@ Cli = Callable[..., tuple[int, str, str]]
 def test_the_server_and_the_command_predict_agree(
     cli: Cli, run: Path, picture: Path, tmp_path: Path
 ) -> None:
+    run = shutil.copytree(run, tmp_path / "run")
+    recipe = run / "recipe.toml"
+    recipe.write_text(re.sub("^data = .*", 'data = "mnist"', recipe.read_text(), flags=re.MULTILINE))
     pictures = [picture, tmp_path / "light.jpg", tmp_path / "colour.gif", tmp_path / "clear.png"]
     noise = np.random.default_rng(4).integers(0, 256, (50, 70, 4), dtype=np.uint8)
     Image.fromarray(255 - np.array(Image.open(picture))).save(pictures[1])
@@ -38,6 +43,7 @@ def test_the_server_and_the_command_predict_agree(
             assert status == 200
             assert found["label"] == wanted["label"]
             assert found["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-6)
+            assert "warning" in found or path != pictures[1]
             assert ("warning" in found) == (f"{path}: {found.get('warning')}" in err)
 
 

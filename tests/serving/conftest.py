@@ -76,7 +76,7 @@ def served(
     """Serve a network, or a function of images of the shape `SHAPE`."""
     chosen = Limits(**limits)
     given = isinstance(network, Predictor)
-    predictor = network if given else Predictor(("dark", "bright"), SHAPE, network)
+    predictor = network if given else Predictor(("dark", "bright"), SHAPE, network, light_on_dark=True)
     listener, url = listen("127.0.0.1", 0)
     server = Server(make_app(predictor, "by hand", chosen), chosen)
     thread = threading.Thread(target=server.run, args=([listener],))

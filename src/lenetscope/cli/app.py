@@ -30,7 +30,7 @@ COMMANDS = {
     ),
     "data": (
         "Show what a data set holds: classes, sizes, duplicates, files that cannot be read.",
-        "lenetscope data photos/ --output photos.png",
+        "lenetscope data photos/ --out photos.png",
     ),
     "evaluate": (
         "Count correct and wrong predictions on the test images.",

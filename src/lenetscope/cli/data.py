@@ -17,7 +17,7 @@ def data(
     download: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     image_size: app.Whole = 0,
     channels: app.Whole = 0,
-    output: Path | None = None,
+    out: Path | None = None,
     as_json: app.Json = False,
 ) -> None:
     """Show what a data set holds: classes, sizes, duplicates, files that cannot be read.
@@ -32,7 +32,7 @@ def data(
         height and width that images are resized to; 0: as they are
     channels
         1: images in grey, 3: in colour; 0: as they are
-    output
+    out
         picture to write of each class: its mean image and some of its images
     """
     wanted = Recipe.load("reference", data=data, image_size=image_size, channels=channels)
@@ -42,13 +42,13 @@ def data(
     from lenetscope.files import require_writable
     from lenetscope.plots import style
 
-    if output:
-        require_writable(output)
+    if out:
+        require_writable(out)
     app.prepare_process(wanted.threads)
     splits = load(wanted, data_dir, download)
     found = summarize(splits)
     text = str(found)
-    if output:
-        style.save(plot_classes(splits), output)
-        text += f"\n\nfigure    {output}"
-    app.show(as_json, found.as_dict() | {"figure": output and str(output)}, text)
+    if out:
+        style.save(plot_classes(splits), out)
+        text += f"\n\nfigure    {out}"
+    app.show(as_json, found.as_dict() | {"figure": out and str(out)}, text)

@@ -22,7 +22,6 @@ HABITS: dict[str, tuple[str, ...]] = {
     "--loss": ("--criterion", "--loss-fn"),
     "--lr": ("--learning-rate", "--base-lr"),
     "--model": ("--arch", "--net", "--network"),
-    "--output": ("--out", "--out-dir", "--output-dir", "-o"),
     "--out": ("--output", "--output-dir", "--out-dir", "-o"),
     "--patience": ("--early-stopping", "--early-stop"),
     "--precision": ("--amp", "--fp16", "--bf16", "--dtype"),

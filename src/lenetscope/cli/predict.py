@@ -27,7 +27,7 @@ def predict(
         for MNIST, of a digit that is light on dark, centred, with a margin
     """
     from lenetscope.architecture import Architecture
-    from lenetscope.data.sources import DATASETS
+    from lenetscope.data.sources import LIGHT, light_on_dark
     from lenetscope.reading.decode import decode, fit_to
 
     named = paths[0].is_dir() or not (paths[0].suffix or paths[0].exists())
@@ -36,7 +36,7 @@ def predict(
         raise UsageError("there is no picture to predict: name one after the folder of the run.")
     folder = app.open_run(run)
     arch = Architecture.from_run(folder, device=device)
-    on_dark = folder.recipe().data in DATASETS.names()  # they all are light on dark
+    on_dark = light_on_dark(folder.recipe().data)
     channels, height, width = folder.config()["image_shape"]
     results: list[dict[str, Any]] = []
     for path in images:
@@ -46,10 +46,7 @@ def predict(
             app.complain(error)
             continue
         if on_dark and float(pixels.float().median()) > 127:
-            app.note(
-                f"{path}: the background is light; the network was trained on light shapes on dark, "
-                "so the prediction means nothing."
-            )
+            app.note(f"{path}: {LIGHT}")
         p = dict(zip(arch.classes or (), arch.predict_proba(pixels[None])[0].tolist(), strict=True))
         label = max(p, key=p.__getitem__)
         results.append({"path": str(path), "label": label, "probability": p[label], "probabilities": p})

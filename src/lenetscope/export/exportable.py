@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from lenetscope.data.sources import light_on_dark
 from lenetscope.errors import ExportError, LenetscopeError, RunError
 from lenetscope.evaluation.outputs import require_logits
 from lenetscope.recipe import Recipe
@@ -87,6 +88,7 @@ class Exportable:
             "classes": list(self.classes),
             "mean": list(self.mean),
             "std": list(self.std),
+            "light_on_dark": light_on_dark(self.recipe.data),
             "takes": "uint8 images (N, C, H, W)",
             "gives": "float32 probabilities (N, K)",
         }

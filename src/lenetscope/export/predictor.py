@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lenetscope.arguments import as_path, as_tensor, shown
+from lenetscope.data.sources import light_on_dark
 from lenetscope.errors import DataError, RunError, listed
 from lenetscope.evaluation.outputs import Array
 from lenetscope.export import FORMATS
@@ -26,11 +27,13 @@ class Predictor:
         classes: names of the K classes.
         image_shape: (C, H, W) of an image.
         compute: from uint8 images (N, C, H, W), in one block of memory, to probabilities (N, K).
+        light_on_dark: whether it was trained on light shapes on dark, as MNIST is.
     """
 
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     compute: Callable[[Array], Array]
+    light_on_dark: bool = False
 
     def probabilities(self, images: Array) -> Array:
         """Return the probability of each class, (N, K) float32.
@@ -53,7 +56,7 @@ class Predictor:
 
         Args:
             module: in evaluation mode.
-            config: with ``classes`` and ``image_shape``.
+            config: with ``classes``, ``image_shape`` and, if it is known, ``light_on_dark``.
         """
 
         def compute(images: Array) -> Array:
@@ -64,9 +67,10 @@ class Predictor:
 
     @classmethod
     def of(cls, compute: Callable[[Array], Array], config: dict[str, Any]) -> "Predictor":
-        """Make one of a function, with ``classes`` and ``image_shape`` of a configuration."""
+        """Make one of a function and a configuration, see `of_module`."""
         channels, height, width = config["image_shape"]
-        return cls(tuple(config["classes"]), (channels, height, width), compute)
+        on_dark = bool(config.get("light_on_dark"))
+        return cls(tuple(config["classes"]), (channels, height, width), compute, on_dark)
 
 
 def open_predictor(path: str | Path, threads: int = 0) -> Predictor:
@@ -91,7 +95,7 @@ def open_predictor(path: str | Path, threads: int = 0) -> Predictor:
         run = Run.open(path)
         recipe = run.recipe()
         module = WithPreprocessing(run.load_model(), recipe.mean, recipe.std).eval()
-        return Predictor.of_module(module, run.config())
+        return Predictor.of_module(module, run.config() | {"light_on_dark": light_on_dark(recipe.data)})
     formats = [FORMATS.get(name) for name in FORMATS.names()]
     files = {each.file: each for each in formats}
     inside = [path / name for name in files if (path / name).exists()]

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from lenetscope.data.sources import LIGHT
 from lenetscope.errors import listed
 from lenetscope.evaluation.outputs import Array
 from lenetscope.export.predictor import Predictor
@@ -31,11 +32,6 @@ its sender gets to read the answer; a larger one is cut off."""
 
 CLOSE = {"Connection": "close"}
 LATER = {"Retry-After": "1"}
-
-LIGHT = (
-    "the background is light; the network was trained on light digits on dark, so the prediction means "
-    "nothing."
-)
 
 
 def make_app(predictor: Predictor, name: str, limits: Limits) -> ASGIApp:
@@ -141,7 +137,8 @@ class _Service:
 
     def _predictions(self, images: Array, found: Array) -> list[dict[str, Any]]:
         classes = self._predictor.classes
-        light = ((images > 127).mean(axis=(1, 2, 3)) > 0.5).tolist()
+        light = (images > 127).mean(axis=(1, 2, 3)) > 0.5
+        light &= self._predictor.light_on_dark
         return [
             {
                 "label": classes[best],
@@ -149,7 +146,9 @@ class _Service:
                 "probabilities": dict(zip(classes, row, strict=True)),
             }
             | ({"warning": LIGHT} if warn else {})
-            for best, row, warn in zip(found.argmax(1).tolist(), found.tolist(), light, strict=True)
+            for best, row, warn in zip(
+                found.argmax(1).tolist(), found.tolist(), light.tolist(), strict=True
+            )
         ]
 
     async def health(self, _request: Request) -> Response:

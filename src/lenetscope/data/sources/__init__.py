@@ -37,6 +37,12 @@ DATASETS.defer("mnist-lines", "lenetscope.reading.training.lines")
 for _name in KNOWN:
     DATASETS.defer(_name, "lenetscope.data.sources.torchvision")
 
+LIGHT = (
+    "the background is light; the network was trained on light shapes on dark, so the prediction means "
+    "nothing."
+)
+"""What is said of a light picture if `light_on_dark`."""
+
 TABLES = (".csv", ".csv.gz", ".parquet", ".npz")
 
 
@@ -54,6 +60,15 @@ def is_path(data: str) -> bool:
         there = True
     function = re.fullmatch(r"[\w.]+:\w+", data)
     return there or (not function and re.search(r"[/\\.\0]", data) is not None)
+
+
+def light_on_dark(data: str) -> bool:
+    """Tell whether a recipe's data are light shapes on dark, as all data sets with a name are.
+
+    >>> light_on_dark("mnist"), light_on_dark("photos/")
+    (True, False)
+    """
+    return data in DATASETS.names()
 
 
 def read(data: str, form: "Form", data_dir: Path | None = None, download: bool = False) -> "RawDataset":

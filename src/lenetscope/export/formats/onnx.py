@@ -17,7 +17,7 @@ from lenetscope.export.predictor import Predictor
 INPUT, OUTPUT = "pixels", "probabilities"
 """Names of what the graph takes and gives."""
 
-SHAPES = ("image_shape", "classes")
+CONFIG = ("image_shape", "classes", "light_on_dark")
 """Keys of the metadata without which nothing can be predicted."""
 
 EMBEDDED = 2**30
@@ -79,7 +79,7 @@ def open_onnx(path: Path, threads: int) -> Predictor:
     options.log_severity_level = 3  # errors only
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        config = {k: json.loads(session.get_modelmeta().custom_metadata_map[k]) for k in SHAPES}
+        config = {k: json.loads(session.get_modelmeta().custom_metadata_map[k]) for k in CONFIG}
     except Exception as error:  # its errors have no base class of their own
         why = " ".join(str(error).split())
         raise RunError(f"{path} is not an ONNX file of lenetscope, or damaged: {why}.") from error
