@@ -49,6 +49,11 @@ def test_numbers_are_pixels(shape: tuple[int, int, int], given: tuple[int, ...])
 ROWS = [[0, 1, 2], [3, 4, 255]]
 
 
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    body = b'{"images": [[0.0, 1, 2e0], [3, 4.0, 255.0]]}'
+    assert json_images(body, GREY, LIMITS).tolist() == [[ROWS]]
+
+
 @pytest.mark.parametrize(
     ("images", "words"),
     [
@@ -70,6 +75,9 @@ ROWS = [[0, 1, 2], [3, 4, 255]]
         ([[0, 1, 2], [3, 4, -1]], "whole numbers from 0 to 255"),
         ([[0, 1, 2], [3, 4, 2**80]], "whole numbers from 0 to 255"),
         ([[0, 1, 2], [3, 4, 0.5]], "whole numbers from 0 to 255"),
+        ([[0, 1, 2], [3, 4, 256.0]], "whole numbers from 0 to 255"),
+        ([[0, 1, 2], [3, 4.0, 10**999]], "whole numbers from 0 to 255"),
+        ([[0.5] * 3] * 2, "whole numbers from 0 to 255"),
         ([[0, 1, 2], [3, 4, True]], "whole numbers from 0 to 255"),
         ([[0, 1, 2], [3, 4, "5"]], "whole numbers from 0 to 255"),
         ([[0, 1, 2], [3, 4, None]], "whole numbers from 0 to 255"),

@@ -11,20 +11,13 @@ from dataclasses import dataclass
 class Limits:
     """What one request may ask for, and all together.
 
-    Parameters
-    ----------
-    max_batch
-        images per forward pass
-    max_images
-        images per request
-    max_bytes
-        bytes per request
-    max_pixels
-        pixels per picture, before it is resized
-    max_requests
-        requests at the same time; more are answered 503
-    timeout
-        seconds per request
+    Attributes:
+        max_batch: images per forward pass.
+        max_images: images per request.
+        max_bytes: bytes per request.
+        max_pixels: pixels per picture, before it is resized.
+        max_requests: predictions in progress; further requests are sent away.
+        timeout: seconds until a request is given up.
     """
 
     max_batch: int = 64

@@ -144,10 +144,13 @@ def _pixels(images: list[Any], shape: Shape, limits: Limits) -> Array:
         if not all(type(part) is list and len(part) == size for part in level):
             _refuse_shape(shape)
         level = list(chain.from_iterable(level))
+    kinds = set(map(type, level))
+    if float in kinds:  # 5.0 is a whole number in JSON
+        level = [int(v) if type(v) is float and v.is_integer() else v for v in level]
     try:
-        if set(map(type, level)) == {int}:
+        if bool not in kinds:
             return np.frombuffer(bytes(level), dtype=np.uint8).reshape(count, *shape)
-    except ValueError:  # of a number that is no byte
+    except (TypeError, ValueError):  # of what is no number, or no byte
         pass
     refuse(422, "pixels must be whole numbers from 0 to 255.")
 

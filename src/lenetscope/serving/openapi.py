@@ -32,7 +32,7 @@ def describe(predictor: Predictor, limits: Limits) -> dict[str, Any]:
         "description": "Images as numbers, or as base64 of picture files; or one image.",
         "anyOf": [*lists, *single],
     }
-    binary: dict[str, Any] = {"type": "string", "format": "binary"}
+    binary: dict[str, Any] = {"type": "string", "format": "binary", "minLength": 1}
     form = _object({"image": {"type": "array", "items": binary, **many}})
     kinds = ["image/png", "image/jpeg", "image/*", "application/octet-stream"]
     body = {
