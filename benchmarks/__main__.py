@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import lineup
 
-BENCHMARKS = ("compare", "growth", "inference", "floor", "ablation", "read")
+BENCHMARKS = ("compare", "growth", "inference", "floor", "ablation", "read", "serve")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -60,6 +60,10 @@ def main(words: list[str] | None = None) -> int:
         from benchmarks import read
 
         read.main(args.out, args.smoke, args.handwriting, args.count)
+    if "serve" in wanted:
+        from benchmarks import serve
+
+        serve.main(args.out, args.smoke)
     return status
 
 
