@@ -23,6 +23,9 @@ from lenetscope.serving import Limits
 FIELD = "image"
 """Name of the pictures in a form."""
 
+OTHERS = 100
+"""Fields that a form may have besides; they are ignored."""
+
 Shape = tuple[int, int, int]
 
 
@@ -49,7 +52,7 @@ async def form_pictures(headers: Headers, body: bytes, limits: Limits) -> list[b
             headers,
             stream(),
             max_files=limits.max_images,
-            max_fields=limits.max_images,
+            max_fields=OTHERS,
             max_part_size=limits.max_bytes,
         )
         form = await parser.parse()
