@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import machine, serve
+from benchmarks import inference, machine, serve
+from lenetscope import Architecture
 from serving.conftest import served
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (32, 1, 4, 5), dtype=np.uint8)
@@ -43,3 +44,15 @@ def test_the_table_has_medians_of_rounds() -> None:
     text = serve.report(results)
     assert "| onnx | a | 3,000 (1,000 to 5,000) | 3.00 | 9.00 | 3,000 | 3 |" in text
     assert "meaningless" in text
+
+
+@pytest.mark.slow
+def test_a_smoke_run_writes_numbers_and_a_table(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(inference, "trained", lambda steps: Architecture.from_recipe("reference"))
+    serve.main(tmp_path, smoke=True)
+    rounds = json.loads((tmp_path / "serve.json").read_text())["rounds"]
+    assert {(row["format"], row["load"]) for row in rounds} == {
+        (name, load.name) for name in ("onnx", "pt2") for load in serve.LOADS
+    }
+    assert sum(row["failed"] for row in rounds) == 0
+    assert "meaningless" in (tmp_path / "serve.md").read_text()
