@@ -51,7 +51,7 @@ COMMANDS = {
         "lenetscope report runs/reference-1 --open",
     ),
     "serve": (
-        "Answer HTTP requests with the predictions of a network.",
+        "Answer HTTP requests with the predictions of a network, until Ctrl-C.",
         "lenetscope serve runs/reference-1 --port 8000",
     ),
     "find-lr": (
