@@ -61,7 +61,7 @@ COMMANDS = {
         "lenetscope export runs/reference-1 --format onnx",
     ),
     "serve": (
-        "Answer HTTP requests with the predictions of a network.",
+        "Answer HTTP requests with the predictions of a network, until Ctrl-C.",
         "lenetscope serve runs/reference-1 --port 8000",
     ),
     "find-lr": (
