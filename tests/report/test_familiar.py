@@ -71,7 +71,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Inspection:
     """A run of an epoch of MNIST, with 5,000 training images held out."""
     path = tmp_path_factory.mktemp("digits") / "digits"
     settings = {"model": "lean", "batch_size": 256, "optimizer": "adam", "lr": 0.003, "threads": 2}
-    return Inspection.open(make_run(path, None, holdout=5000, **settings))
+    return Inspection.open(make_run(path, "mnist", holdout=5000, **settings))
 
 
 @pytest.fixture(scope="module")
