@@ -98,13 +98,14 @@ def threshold_for(digitness: Tensor, fraction: float = REFUSED) -> float:
 
 
 def _lines(reader: Reader, digits: LabelledImages, seed: int) -> Lines:
-    """Compose lines of every length, and return what the network says along them."""
+    """Compose lines of digits of every length, and return what the network says along them."""
     found, images = [], torch.as_tensor(digits.images[:])
     for length in LENGTHS:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + length)
             lines, written = compose(images, digits.labels, length=length)
-        found.append((torch.stack(reader.positions(lines[:, 0].numpy())), written))
+        used = (written != OTHER).all(dim=1) & (written >= 0).any(dim=1)
+        found.append((torch.stack(reader.positions(lines[used, 0].numpy())), written[used]))
     return found
 
 
@@ -113,17 +114,15 @@ def _single(reader: Reader, digits: LabelledImages) -> tuple[list[Tensor], Tenso
 
 
 def _figures(lines: Lines, temperature: float, threshold: float) -> dict[str, Any]:
-    """Return how many lines of digits there are, how many are read exactly, and so on."""
+    """Return how many lines there are, how many are read exactly, and so on."""
     right: list[bool] = []
     before, after, refused = list[float](), list[float](), 0
     for positions, labels in lines:
         written = [tuple(label for label in line if label >= 0) for line in labels.tolist()]
-        used = [k for k, line in enumerate(written) if line and OTHER not in line]
-        plain = positions[used]
-        scaled = (plain / temperature).log_softmax(dim=1)
+        scaled = (positions / temperature).log_softmax(dim=1)
         texts = [ctc.best_path(each) for each in scaled]
-        right += [text == written[k] for text, k in zip(texts, used, strict=True)]
-        before += ctc.log_likelihoods(plain, texts).exp().tolist()
+        right += [text == line for text, line in zip(texts, written, strict=True)]
+        before += ctc.log_likelihoods(positions, texts).exp().tolist()
         after += ctc.log_likelihoods(scaled, texts).exp().tolist()
         refused += sum(math.exp(ctc.log_digitness(each)) < threshold for each in scaled)
     counts = {"n": len(right), "exact": sum(right), "refused": refused}

@@ -47,7 +47,7 @@ class Mixture:
     """of the lines of one character, among these, show a mark alone."""
     others: float = 0.1
     """of the lines have letters or other things, in half of their places or in all."""
-    single_others: float = 0.16
+    single_others: float = 0.2
     """of the lines of one character show something else."""
     pencil: float = 0.1
     """of the lines are redrawn one pixel wide."""
@@ -185,7 +185,8 @@ def _patches(glyphs: Tensor, count: int, length: int) -> Tensor:
     size = (size * torch.exp(uneven * torch.randn(each))).clamp_max(1.45)
     aspect = torch.exp(0.12 * torch.randn(count, 1) + 0.05 * torch.randn(each))
     slant = uniform((count, 1), -0.35, 0.35) + 0.07 * torch.randn(each)
-    angle = math.radians(4) * (torch.randn(count, 1) + torch.randn(each))
+    tilt = 4 if length > 1 else 8  # degrees: a number is levelled before it is read, a digit is not
+    angle = math.radians(tilt) * (torch.randn(count, 1) + torch.randn(each))
     cos, sin = angle.cos() / size, angle.sin() / size
     zero = torch.zeros(each)
     x_of, y_of = PATCH / 28, HEIGHT / 28  # from pixels of the patch to those of the image
@@ -211,7 +212,7 @@ def _placed(patches: Tensor, labels: Tensor) -> Tensor:
     right = PATCH - inked.flip(2).argmax(dim=2).float()
     kind = torch.rand(count)
     gap = torch.where(kind < 0.6, uniform(count, 0, 4), uniform(count, 4, 16))
-    gap = torch.where(kind < 0.32, uniform(count, -4, 1), gap)
+    gap = torch.where(kind < 0.38, uniform(count, -4, 1), gap)
     slope, level = 0.06 * torch.randn(count), 1.5 * torch.randn(count)
     start, places = torch.zeros(count), list[Tensor]()
     before = torch.full((count,), -1e3)

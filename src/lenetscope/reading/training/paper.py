@@ -141,6 +141,8 @@ def framed(lines: Tensor) -> Tensor:
         sides.append((x, top, x, bottom))
     segments = torch.stack([torch.stack(side, dim=1) for side in sides], dim=1)
     segments[:, :4][torch.rand(count, 4) < 0.25] = math.nan
+    level = segments[:, :2, 0].isnan().all(dim=1)  # neither above nor below: an upright side is a 1
+    segments[level] = math.nan
     segments = segments + 0.4 * torch.randn(segments.shape)
     return _over(lines, _drawn(segments, uniform(count, 0, 0.7), lines), 0.25, 1)
 
@@ -280,20 +282,20 @@ def inverted(lines: Tensor) -> Tensor:
 CHANGES: dict[Callable[[Tensor], Tensor], float] = {
     bend: 0.65,
     broken: 0.1,
-    hollow: 0.06,
+    hollow: 0.09,
     neighbours: 0.1,
     clipped: 0.08,
     ruled: 0.16,
     framed: 0.1,
     specks: 0.1,
-    crossed: 0.26,
-    patterned: 0.16,
+    crossed: 0.3,
+    patterned: 0.18,
     edges: 0.06,
     small: 0.14,
     blurred: 0.2,
     contrast: 0.4,
     grey: 0.14,
     noise: 0.16,
-    inverted: 0.05,
+    inverted: 0.08,
 }
 """Fraction of the lines that each change is made to, in this order."""
