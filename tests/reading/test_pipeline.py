@@ -111,6 +111,16 @@ def test_several_views_may_outvote_the_surest_one() -> None:
     assert found.digits[0].probability == pytest.approx(0.6)  # in the view that is shown
 
 
+def test_views_of_one_kind_of_ink_are_one_witness() -> None:
+    right = positions_of({BLANK: 1.0}, {3: 0.7, 5: 0.3}, {BLANK: 1.0})
+    wrong = positions_of({BLANK: 1.0}, {5: 0.6, 3: 0.1, 4: 0.3}, {BLANK: 1.0})
+    views = [View(name, [strip()], 0.0) for name in "ab"] + [View("c", [strip()], 0.0, light=True)]
+    found = pipeline._reading(pipeline._seen(views, Scripted(wrong, wrong, right)), 1.0, 0.3)
+    assert found.text == "3"
+    weights = dict((view.view, view.weight) for view in found.views)
+    assert weights == pytest.approx({"a": 0.3 / 1.3, "b": 0.3 / 1.3, "c": 0.7 / 1.3})
+
+
 def test_what_is_not_a_digit_is_not_in_the_text_but_makes_it_unlikely() -> None:
     said = positions_of({3: 0.9, BLANK: 0.1}, {OTHER: 0.8, BLANK: 0.2}, {7: 1.0})
     (seen,) = pipeline._seen([View("a", [strip()], 0.0)], Scripted(said))

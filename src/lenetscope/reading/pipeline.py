@@ -142,7 +142,7 @@ def _seen(views: Sequence[View], reader: Recogniser) -> list[Seen]:
             logits = torch.cat([single(p[None])[:, :OTHER] for p in own])  # (lines, 10)
             kept = [int(logits.amax(dim=1).argmax())]
             lines[kept[0]] = (int(logits[kept[0]].argmax()),)
-        view = View(view.name, [view.strips[k] for k in kept], view.doubt)
+        view = replace(view, strips=[view.strips[k] for k in kept])
         own, text = [own[k] for k in kept], tuple(lines[k] for k in kept)
         likely = sum(float(ctc.log_likelihoods(p, [t])) for p, t in zip(own, text, strict=True))
         found.append(Seen(view, own, text, likely, sum(map(reader.log_digitness, own))))
@@ -152,9 +152,7 @@ def _seen(views: Sequence[View], reader: Recogniser) -> list[Seen]:
 def _reading(seen: list[Seen], scale: float, threshold: float) -> Reading:
     if not seen:
         return Reading("", 0.0, 0.0, rejected="blank: there is no ink in the picture")
-    evidence = np.array([each.evidence for each in seen])
-    weights = np.exp(evidence - evidence.max())
-    weights /= weights.sum()
+    weights = _weights(seen)
     texts = list(dict.fromkeys(each.text for each in seen))
     table = np.array([each.likelihoods(texts) for each in seen])  # (views, texts)
     probabilities = weights @ table
@@ -182,6 +180,20 @@ def _reading(seen: list[Seen], scale: float, threshold: float) -> Reading:
             f"the threshold of {threshold:g})"
         )
     return Reading(_shown(text), confidence, digitness, tuple(digits), reason, alternatives)
+
+
+def _weights(seen: list[Seen]) -> Array:
+    """Return the weight of each view, by its evidence; those of one kind of ink weigh as their best one.
+
+    They resemble each other: that several of them agree is hardly more evidence than one.
+    """
+    evidence = np.array([each.evidence for each in seen])
+    light = np.array([each.view.light for each in seen])
+    weights: Array = np.exp(evidence - evidence.max())
+    for kind in np.unique(light):
+        same = light == kind
+        weights[same] *= weights[same].max() / weights[same].sum()
+    return weights / weights.sum()
 
 
 def _shown(text: Text) -> str:

@@ -44,11 +44,13 @@ class View:
         name: what was done.
         strips: one per line, from top to bottom.
         doubt: cost in nats of what was assumed.
+        light: whether ink is lighter than paper.
     """
 
     name: str
     strips: list[Strip]
     doubt: float
+    light: bool = False
 
 
 def find_views(picture: Image.Image, settings: Settings = SETTINGS) -> Iterator[list[View]]:
@@ -160,7 +162,7 @@ class _Page:
         tall = max((line.digit for layout in layouts[:1] for line in layout.lines), default=np.inf)
         fills = max(width, height) <= use.tiny or tall > use.filling * height * self.scale
         if fills and width * HEIGHT < use.longest * height and height < use.upright * width:
-            found.append(View(f"{kind}, whole picture", [self._whole()], doubt))
+            found.append(View(f"{kind}, whole picture", [self._whole()], doubt, self.light))
         for number, layout in enumerate(layouts):
             left_out = layout.lines[0].left_out
             ways: list[tuple[str, float, Array | None, float]] = [("", 1.0, None, 0.0)]
@@ -173,7 +175,7 @@ class _Page:
                 what = ", digits told from ruled lines" if number else ""
                 cost += use.unruling * number + min(use.worst, left_out)
                 strips = [self._cut(line, size, own) for line in layout.lines]
-                found.append(View(f"{kind}{what}{name}", strips, doubt + cost))
+                found.append(View(f"{kind}{what}{name}", strips, doubt + cost, self.light))
         return found
 
     def _whole(self) -> Strip:
