@@ -112,12 +112,16 @@ def test_several_views_may_outvote_the_surest_one() -> None:
 
 
 def test_views_of_one_kind_of_ink_are_one_witness() -> None:
-    right = positions_of({BLANK: 1.0}, {3: 0.7, 5: 0.3}, {BLANK: 1.0})
-    wrong = positions_of({BLANK: 1.0}, {5: 0.6, 3: 0.1, 4: 0.3}, {BLANK: 1.0})
-    views = [View(name, [strip()], 0.0) for name in "ab"] + [View("c", [strip()], 0.0, light=True)]
+    right = positions_of({BLANK: 1.0}, {3: 0.7, 4: 0.3}, {BLANK: 1.0})
+    wrong = positions_of({BLANK: 1.0}, {5: 0.6, 4: 0.4}, {BLANK: 1.0})
+    views = [
+        View("a", [strip()], 0.0),
+        View("b", [strip()], 0.0),
+        View("c", [strip()], 0.0, light=True),
+    ]
     found = pipeline._reading(pipeline._seen(views, Scripted(wrong, wrong, right)), 1.0, 0.3)
     assert found.text == "3"
-    weights = dict((view.view, view.weight) for view in found.views)
+    weights = {view.view: view.weight for view in found.views}
     assert weights == pytest.approx({"a": 0.3 / 1.3, "b": 0.3 / 1.3, "c": 0.7 / 1.3})
 
 

@@ -183,7 +183,7 @@ def _reading(seen: list[Seen], scale: float, threshold: float) -> Reading:
 
 
 def _weights(seen: list[Seen]) -> Array:
-    """Return the weight of each view, by its evidence; those of one kind of ink weigh as their best one.
+    """Return the weight of each view, by evidence; those of one kind of ink weigh as their best one.
 
     They resemble each other: that several of them agree is hardly more evidence than one.
     """
