@@ -193,7 +193,8 @@ def _weights(seen: list[Seen]) -> Array:
     for kind in np.unique(light):
         same = light == kind
         weights[same] *= weights[same].max() / weights[same].sum()
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def _shown(text: Text) -> str:
