@@ -76,7 +76,7 @@ def from_splits(
 def from_run(cls: type[A], run: str | Path | Run, device: str | None) -> A:
     """Build the network of a run and give it its weights; no data is read."""
     run = Run.open(run)
-    recipe = run.recipe() if device is None else run.recipe().replace(device=device)
+    recipe = _usable_here(run.recipe(), device)
     config = run.config()
     return _build(cls, recipe, config["image_shape"], config["classes"], run.load_model())
 
@@ -84,8 +84,15 @@ def from_run(cls: type[A], run: str | Path | Run, device: str | None) -> A:
 def from_pretrained(cls: type[A], folder: str | Path, device: str | None) -> A:
     """Build the network that `save_pretrained` saved, with its weights; no data is read."""
     model, recipe, config = load_pretrained(as_path(folder))
-    recipe = recipe if device is None else recipe.replace(device=device)
+    recipe = _usable_here(recipe, device)
     return _build(cls, recipe, config["image_shape"], config["classes"], model)
+
+
+def _usable_here(recipe: Recipe, device: str | None) -> Recipe:
+    """Return a finished run's recipe for a device: float16, which needs a GPU, becomes float32."""
+    recipe = recipe if device is None else recipe.replace(device=device)
+    on_cpu = recipe.device == "cpu" or not torch.accelerator.is_available()
+    return recipe.replace(precision="32-true") if on_cpu and recipe.precision == "16-mixed" else recipe
 
 
 def save_pretrained(arch: "Architecture", folder: str | Path, *, overwrite: bool = False) -> None:

@@ -132,6 +132,8 @@ def test_a_small_picture_is_read_as_a_whole_too() -> None:
     digit = page((0, 0), size=(31, 51))
     picture = photo(np.pad(digit, 4)).resize((22, 32), Image.Resampling.BOX)
     (whole,) = [view for view in likelier(picture) if "whole picture" in view.name]
+    others = [view.doubt for view in likelier(picture) if "whole picture" not in view.name]
+    assert min(others) == pytest.approx(whole.doubt + SETTINGS.cutting)
     (strip,) = whole.strips
     assert strip.pixels.shape == (28, 28)  # padded
     assert strip.pixels[:, [0, -1]].max() < 30  # with paper

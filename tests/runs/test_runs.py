@@ -1,6 +1,7 @@
 """Run folders: created whole, opened safely."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_a_run_predicts_without_its_data(run: Run) -> None:
     scores = again.evaluate()
     run.save_scores(scores)
     assert run.scores()["n"] == scores.n
+
+
+def test_a_run_in_float16_of_a_gpu_predicts_on_a_cpu(run: Run, tmp_path: Path) -> None:
+    half = Run.open(shutil.copytree(run.path, tmp_path / "half"))
+    half.recipe().replace(precision="16-mixed").save(half.recipe_file)
+    images = torch.randint(0, 255, (3, 1, 28, 28), dtype=torch.uint8)
+    found = Architecture.from_run(half, device="cpu").predict(images)
+    assert (found == Architecture.from_run(run, device="cpu").predict(images)).all()
 
 
 def test_names_are_never_taken_twice(recipe, idx_folder: Path, tmp_path: Path, monkeypatch) -> None:

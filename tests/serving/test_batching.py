@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,12 @@ class Gate:
 
 
 def run(gate: Gate, check: "Coroutine[Any, Any, None]", batcher: Batcher) -> None:
+    async def limited() -> None:
+        await asyncio.wait_for(check, 20)
+
     try:
-        asyncio.run(asyncio.wait_for(check, 20))
+        with ThreadPoolExecutor(1) as thread:  # other tests of this process may leave a running loop
+            thread.submit(asyncio.run, limited()).result()
     finally:
         gate.open.release(100)
         batcher.close()

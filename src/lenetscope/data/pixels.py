@@ -4,7 +4,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -41,12 +41,17 @@ class Form(NamedTuple):
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return images (N, C, H, W) uint8 in this form; unchanged if they have it."""
+        if self.fits(images.shape):
+            return images
         channels = self.channels or images.shape[1]
         side = (self.size, self.size) if self.size else (images.shape[2], images.shape[3])
-        if side == tuple(images.shape[2:]) and channels == images.shape[1]:
-            return images
         parts = [resized(in_channels(part, channels), side) for part in torch.split(images, CHUNK)]
         return torch.cat(parts)
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Tell whether images of a shape (N, C, H, W) have this form."""
+        _, channels, *sides = shape
+        return self.channels in (0, channels) and all(self.size in (0, side) for side in sides)
 
 
 def in_channels(images: Tensor, channels: int) -> Tensor:

@@ -72,7 +72,9 @@ def load(recipe: Recipe, data_dir: str | Path | None = None, download: bool = Fa
     form = Form(recipe.image_size, recipe.channels)
     raw = read(recipe.data, form, data_dir, download)
     parts = (
-        part and LabelledImages(form(part.images[:]), part.labels)
+        LabelledImages(form(part.images[:]), part.labels)
+        if part and not form.fits(part.images.shape)
+        else part
         for part in (raw.train, raw.valid, raw.test)
     )
     train, valid, test = parts

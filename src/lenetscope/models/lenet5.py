@@ -72,13 +72,18 @@ class Scale(nn.Module):
         return maps * self.weight[:, None, None] + self.bias[:, None, None]
 
 
-class Subsampling(nn.Sequential):
+class Subsampling(nn.Module):
     """The sum of each 2x2 values, times the map's coefficient, plus its bias."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
-        self.sum = nn.AvgPool2d(2, divisor_override=1)
+        self.mean = nn.AvgPool2d(2)
         self.scale = Scale(maps)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps (N, C, H/2, W/2) for maps (N, C, H, W)."""
+        summed: Tensor = self.scale(4 * self.mean(maps))  # ONNX's pooling cannot add
+        return summed
 
 
 class TableConvolution(nn.Module):

@@ -30,7 +30,7 @@ LABELS = (*"0123456789", "other", "blank")
 MOST_LINES, MOST_VIEWS = 3, 8
 """Lines, and other views, that are drawn; more would not be legible."""
 
-STEPS = 64
+STEPS = 256
 """Points of the path that gradients are integrated along."""
 
 

@@ -74,6 +74,8 @@ class Settings:
     """Grey, of 255, above which a pixel of a strip counts as ink of a digit's box."""
     tiny: int = 40
     """Pixels: longest side up to which a picture is read as a whole, too."""
+    cutting: float = 0.7
+    """Cost in nats of cutting a line out of a tiny picture, whose margins may be right: an even chance."""
     filling: float = 0.42
     """Fraction of the picture's height from which digits fill it: it is read as a whole, too."""
     upright: float = 2.5

@@ -160,7 +160,8 @@ class _Page:
         kind = f"{'light' if self.light else 'dark'} ink{use.note}"
         width, height = self.picture.size
         tall = max((line.digit for layout in layouts[:1] for line in layout.lines), default=np.inf)
-        fills = max(width, height) <= use.tiny or tall > use.filling * height * self.scale
+        tiny = max(width, height) <= use.tiny
+        fills = tiny or tall > use.filling * height * self.scale
         if fills and width * HEIGHT < use.longest * height and height < use.upright * width:
             found.append(View(f"{kind}, whole picture", [self._whole()], doubt, self.light))
         for number, layout in enumerate(layouts):
@@ -173,7 +174,7 @@ class _Page:
                 ways += [(name, size, None, use.resizing) for name, size in use.sizes]
             for name, size, own, cost in ways:
                 what = ", digits told from ruled lines" if number else ""
-                cost += use.unruling * number + min(use.worst, left_out)
+                cost += use.unruling * number + use.cutting * tiny + min(use.worst, left_out)
                 strips = [self._cut(line, size, own) for line in layout.lines]
                 found.append(View(f"{kind}{what}{name}", strips, doubt + cost, self.light))
         return found

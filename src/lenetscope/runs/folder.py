@@ -346,7 +346,8 @@ def build_with_weights(
     Raises:
         CheckpointError: if they are of another network.
     """
-    with suppress(RuntimeError), torch.device("meta"):  # a huge network takes no memory there
+    # a huge network takes no memory on that device, where some cannot be made: they raise these two
+    with suppress(RuntimeError, ValueError), torch.device("meta"):
         require_same_tensors(build(recipe, image_shape, classes).state_dict(), weights, file)
     model = build(recipe, image_shape, classes)
     model.load_state_dict(require_same_tensors(model.state_dict(), weights, file))

@@ -16,7 +16,13 @@ from lenetscope.models.reader import BLANK, LineOutputs
 from lenetscope.reading import ctc
 from lenetscope.reading.reader import FILE, Reader, reader_of
 from lenetscope.reading.training import lines as composing
-from lenetscope.reading.training.calibration import _ece, fit_temperature, threshold_for, write_reader
+from lenetscope.reading.training.calibration import (
+    REFUSED,
+    _ece,
+    fit_temperature,
+    threshold_for,
+    write_reader,
+)
 from lenetscope.runs.folder import Run
 from lenetscope.runs.writer import RunWriter
 from lenetscope.training.losses import LineLoss
@@ -76,8 +82,8 @@ def test_the_threshold_refuses_no_more_than_a_fraction() -> None:
     for count in (1, 10, 499, 500, 501, 3000):
         digitness = torch.rand(count).pow(0.1)
         threshold = threshold_for(digitness)
-        assert (digitness < threshold).sum() <= 0.002 * count
-        assert (digitness < threshold + 0.0011).sum() > int(0.002 * count)  # and is the highest
+        assert (digitness < threshold).sum() <= REFUSED * count
+        assert (digitness < threshold + 0.0011).sum() > int(REFUSED * count)  # and is the highest
 
 
 def test_the_calibration_error_is_that_of_the_probability_to_be_right() -> None:

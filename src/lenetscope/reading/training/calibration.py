@@ -27,7 +27,7 @@ from lenetscope.training.losses import LineLoss
 Lines = list[tuple[Tensor, Tensor]]
 """Positions (N, 12, T) and characters (N, L) of lines of one width each."""
 
-REFUSED = 0.002
+REFUSED = 0.004
 """Fraction of true digits that may be refused; much less than 1 %, because people's are harder."""
 
 LENGTHS = (1, 2, 3, 4, 5, 6, 7)
