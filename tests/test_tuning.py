@@ -156,7 +156,7 @@ def test_a_recipe_without_a_holdout_gets_a_tenth(recipe: Recipe, tmp_path: Path)
 
 def test_with_keep_best_the_value_is_that_of_the_best_epoch(recipe: Recipe, tmp_path: Path) -> None:
     wild = recipe.replace(keep="best", epochs=6)
-    study = Study.create(wild, "lr=0.2..0.5", "loss", 4, path=tmp_path / "study")
+    study = Study.create(wild, "lr=0.3..1.0", "loss", 4, path=tmp_path / "study")
     study.run()
     complete = [trial for trial in study.results() if trial.value is not None]
     assert [trial.value for trial in complete] == [min(trial.values) for trial in complete]

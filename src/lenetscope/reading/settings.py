@@ -75,7 +75,7 @@ class Settings:
     tiny: int = 40
     """Pixels: longest side up to which a picture is read as a whole, too."""
     cutting: float = 0.7
-    """Cost in nats of cutting a line out of a tiny picture, whose margins may be right: an even chance."""
+    """Cost in nats of cutting a line out of a tiny picture: an even chance that its margins count."""
     filling: float = 0.42
     """Fraction of the picture's height from which digits fill it: it is read as a whole, too."""
     upright: float = 2.5
