@@ -83,7 +83,9 @@ def test_a_file_says_what_it_is(exported: tuple[Exportable, Exported]) -> None:
     if made.file.suffix == ".onnx":
         graph = onnx.load(made.file)
         found = {each.key: each.value for each in graph.metadata_props}
-        found = {k: json.loads(v) if v[0] in "[tf" else v for k, v in found.items()}
+        found = {
+            k: json.loads(v) if v[0] == "[" or v in ("true", "false") else v for k, v in found.items()
+        }
         assert {i.data_location for i in graph.graph.initializer} == {0}  # nothing outside the file
         for value, kind in ((graph.graph.input[0], 2), (graph.graph.output[0], 1)):
             assert value.type.tensor_type.elem_type == kind  # uint8, float32
