@@ -7,6 +7,7 @@ variables of the environment.
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -56,7 +57,7 @@ class TensorBoardTracker(tensorboard.TensorBoardCallback):
         self.writer = self.writer or tensorboard.make_writer(*self._place)
 
 
-class Tracker(Callback):
+class Tracker(Callback, ABC):
     """A run of a library; its key is kept in the run's folder, so that a resumed run goes on there."""
 
     library: str
@@ -69,17 +70,17 @@ class Tracker(Callback):
             raise UsageError(f"cannot import {self.library} ({error}): {install}.") from error
         self.recipe, self.folder, self.key, self.is_open = recipe, folder, "", False
 
+    @abstractmethod
     def begin(self) -> str:
         """Begin a run, or continue that of ``self.key``, and return its key."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log(self, values: dict[str, float], epoch: int) -> None:
         """Log numbers of an epoch by their names."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, failed: bool) -> None:
         """End the run."""
-        raise NotImplementedError
 
     def on_train_begin(self, state: TrainState, epochs: int, steps: int) -> None:
         """Begin, or go on.

@@ -7,6 +7,7 @@ nearest whole number, halves upwards. The scheme is that of B. Jacob et al., "Qu
 of neural networks for efficient integer-arithmetic-only inference", CVPR 2018, with a single rounding.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(ABC):
     """A step in whole numbers.
 
     Attributes:
@@ -72,9 +73,9 @@ class Layer:
     source: Shape
     shape: Shape
 
+    @abstractmethod
     def run(self, *inputs: Tensor) -> Tensor:
         """Compute the output (N, C, H, W) from the outputs of the layers before."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
