@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lenetscope.tuning.study import By
-    from lenetscope.tuning.trials import Trial
+    from lenetscope.tuning.trials import By, Trial
 
 LABELS = {"accuracy": "validation accuracy, %", "loss": "validation loss"}
 SCALES = {"accuracy": 100.0, "loss": 1.0}

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from filelock import FileLock
 
@@ -25,7 +25,7 @@ from lenetscope.training.callbacks import MONITORS, Callback, best_epoch, is_fin
 from lenetscope.training.state import TrainState
 from lenetscope.tuning import space
 from lenetscope.tuning.figures import plot_history, plot_importance
-from lenetscope.tuning.trials import Trial, Trials
+from lenetscope.tuning.trials import By, Trial, Trials
 
 if TYPE_CHECKING:
     import optuna
@@ -36,8 +36,6 @@ FORMAT = 1
 MOST_HELD_OUT, FRACTION = 5000, 10
 """A recipe without a holdout gets a tenth of the training images, or 5,000 if those are fewer: the
 standard error of an accuracy of 99 % is then 0.14 %."""
-
-By = Literal["accuracy", "loss"]
 
 CHECK = schema.record(
     {

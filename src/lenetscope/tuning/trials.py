@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +21,9 @@ from lenetscope.tuning import space
 
 if TYPE_CHECKING:
     import optuna
+
+By = Literal["accuracy", "loss"]
+"""What trials are compared by, on the validation images."""
 
 LEAST_COMPLETE = 5
 """Trials from which on importances are computed."""
