@@ -2,12 +2,13 @@
 
 import ctypes
 import os
+import shutil
 import struct
 import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +21,12 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from lenetscope import Architecture
 
-# a module of helpers, not of tests: collected, it would register its dataset twice
-collect_ignore = ["report_runs.py"]
+# modules of helpers, not of tests: collected, the first would register its dataset twice
+collect_ignore = ["report_runs.py", "visitors.py"]
 
 # the same examples each time: a check that fails, fails for everybody
 settings.register_profile("check", deadline=None, derandomize=True)
@@ -181,3 +184,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
                "--quiet", "--no-deps", "--no-index", "--force-reinstall", str(wheel)]  # fmt: skip
     subprocess.run(install, check=True, capture_output=True)
     return Installed(wheel, environment)
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Chromium, to read pages with."""
+    arguments = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    ]  # fmt: skip
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(
+            executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=arguments
+        )
+        yield chromium
+        chromium.close()

@@ -1,12 +1,11 @@
 """Runs and their reports, made once, and a browser to read the reports with."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from lenetscope.inspection import Inspection
 from lenetscope.report import write_report
@@ -38,20 +37,6 @@ def bars_page(bars_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def strange_page(strange_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("strange-page") / "report.html"
     return write_report(Inspection.open(strange_run), path)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    arguments = [
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    ]  # fmt: skip
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(
-            executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=arguments
-        )
-        yield chromium
-        chromium.close()
 
 
 class Reader:

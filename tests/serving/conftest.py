@@ -78,7 +78,7 @@ def served(
     given = isinstance(network, Predictor)
     predictor = network if given else Predictor(("dark", "bright"), SHAPE, network, light_on_dark=True)
     listener, url = listen("127.0.0.1", 0)
-    server = Server(make_app(predictor, "by hand", chosen), chosen)
+    server = Server(make_app(predictor, "by hand", chosen), patience=2 * chosen.timeout, grace=5)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:

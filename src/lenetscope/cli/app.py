@@ -64,6 +64,10 @@ COMMANDS = {
         "Answer HTTP requests with the predictions of a network, until Ctrl-C.",
         "lenetscope serve runs/reference-1 --port 8000",
     ),
+    "play": (
+        "Open a page in the browser: draw a digit, and walk through the network.",
+        "lenetscope play",
+    ),
     "find-lr": (
         "Suggest a learning rate for a recipe, after a few training steps at growing rates.",
         "lenetscope find-lr --recipe fast",

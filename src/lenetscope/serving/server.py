@@ -34,7 +34,7 @@ def listen(host: str, port: int) -> tuple[socket.socket, str]:
 
 def serve(app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
     """Answer until the process gets SIGINT or SIGTERM; what has begun is finished then."""
-    Server(app, limits).run([listener])
+    Server(app, patience=2 * limits.timeout, grace=int(limits.timeout) + 5).run([listener])
 
 
 class Server(uvicorn.Server):
@@ -42,10 +42,11 @@ class Server(uvicorn.Server):
 
     Args:
         app: to serve.
-        limits: of time.
+        patience: seconds that a connection may be in the middle of the same request.
+        grace: seconds in which requests may end after the process was stopped.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, *, patience: float, grace: int) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -58,10 +59,10 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
-                timeout_graceful_shutdown=int(limits.timeout) + 5,
+                timeout_graceful_shutdown=grace,
             )
         )
-        self._patience = 2 * limits.timeout
+        self._patience = patience
         self._unchanged: dict[Any, float] = {}
 
     async def on_tick(self, counter: int) -> bool:

@@ -16,21 +16,28 @@ const KEY_STEP = 0.03; // the same, per key press
 export class DrawingPanel {
   /**
    * @param find returns the element of an id
-   * @param familiar tells which runs are like those of the training images
    * @param onRun is called with the outputs of each run
    */
-  constructor(find, network, familiar, onRun) {
-    Object.assign(this, { find, network, familiar, onRun });
-    const [, height, width] = network.inputShape;
+  constructor(find, onRun) {
+    Object.assign(this, { find, onRun });
     this.pad = find("pad");
+    this.context = this.pad.getContext("2d", { willReadFrequently: true });
+    this.#listen();
+  }
+
+  /**
+   * Draw for a network, on an empty pad.
+   * @param familiar tells which runs are like those of the training images; null if nothing does
+   */
+  use(network, familiar) {
+    Object.assign(this, { network, familiar });
+    const [channels, height, width] = network.inputShape;
     const longest = Math.max(width, height);
     this.pad.width = Math.round((280 * width) / longest);
     this.pad.height = Math.round((280 * height) / longest);
     this.pad.style.aspectRatio = `${width} / ${height}`;
-    this.context = this.pad.getContext("2d", { willReadFrequently: true });
-    if (network.inputShape[0] >= 3) this.#offerColours();
+    this.#offerColours(channels >= 3);
     this.#makeBars();
-    this.#listen();
     this.clear();
   }
 
@@ -62,8 +69,14 @@ export class DrawingPanel {
   }
 
   /** Let the pen have a colour, and fill the pad with it: centring is for what is light on black. */
-  #offerColours() {
+  #offerColours(offered) {
     const chosen = this.find("pen-colour");
+    this.find("colours").hidden = !offered;
+    this.find("centre").parentElement.hidden = offered;
+    this.find("swatches").replaceChildren();
+    chosen.value = "#ffffff";
+    if (!offered) return;
+    this.find("centre").checked = false;
     const swatches = Object.entries(COLOURS).map(([name, colour]) => {
       const made = button("swatch", () => (chosen.value = colour));
       made.style.background = colour;
@@ -71,10 +84,6 @@ export class DrawingPanel {
       return made;
     });
     this.find("swatches").append(...swatches);
-    this.find("fill").addEventListener("click", () => this.#fill(chosen.value));
-    this.find("colours").hidden = false;
-    this.find("centre").checked = false;
-    this.find("centre").parentElement.hidden = true;
   }
 
   #fill(colour) {
@@ -96,7 +105,7 @@ export class DrawingPanel {
     this.find("prepared").textContent = this.#preparation(empty);
     const run = this.network.run(this.network.preprocess(pixels));
     this.#show(run.probabilities, empty, empty ? null : this.#refusal(drawn, run));
-    this.onRun(run);
+    this.onRun(run, pixels, empty);
   }
 
   #preparation(empty) {
@@ -119,6 +128,7 @@ export class DrawingPanel {
 
   /** Why what is drawn gets no answer, as [heading, reason]; null if it gets one. */
   #refusal(drawn, run) {
+    if (!this.familiar) return null;
     const { digits, refused, images } = this.familiar;
     if (drawn && digits) {
       const boxes = marks(brightest(drawn), this.pad.width, this.pad.height);
@@ -146,6 +156,7 @@ export class DrawingPanel {
 
   #makeBars() {
     const { classes } = this.network;
+    this.find("bars").replaceChildren();
     this.find("panel").classList.toggle("many", classes.length > 14);
     const longest = Math.max(...classes.map((name) => name.length));
     this.find("bars").style.setProperty("--label", `${(0.65 * Math.min(longest, 14) + 0.3).toFixed(2)}em`);
@@ -226,6 +237,7 @@ export class DrawingPanel {
     for (const name of ["pointerup", "pointercancel"]) pad.addEventListener(name, () => (last = null));
     pad.addEventListener("keydown", (event) => this.#key(event));
     this.find("clear").addEventListener("click", () => this.clear());
+    this.find("fill").addEventListener("click", () => this.#fill(this.find("pen-colour").value));
     this.find("centre").addEventListener("change", () => this.update());
   }
 

@@ -10,9 +10,8 @@ const GREYS = Uint8Array.from({ length: 3 * 256 }, (_, i) => Math.floor(i / 3));
 
 /** The dialog. */
 export class Explainer {
-  /** @param find returns the element of an id; @param rows how each layer is drawn, see `LayerMaps` */
-  constructor(find, network, rows, scales) {
-    Object.assign(this, { network, rows, scales });
+  /** @param find returns the element of an id */
+  constructor(find) {
     this.dialog = find("large");
     this.title = find("large-title");
     this.canvas = find("large-map");
@@ -24,6 +23,12 @@ export class Explainer {
     this.turns.forEach((each, i) => each.addEventListener("click", () => this.#turn(2 * i - 1)));
     find("large-close").addEventListener("click", () => this.dialog.close());
     this.#listen();
+  }
+
+  /** Explain a network; @param rows how each layer is drawn, see `LayerMaps` */
+  use(network, rows, scales) {
+    Object.assign(this, { network, rows, scales });
+    if (this.dialog.open) this.dialog.close();
   }
 
   /** Show a place of a layer's output; by default that of the largest value of one map. */

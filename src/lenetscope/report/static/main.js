@@ -23,11 +23,13 @@ let choose = null;
 if (network) {
   for (const id of ["panel", "start-from", "layer-outputs"]) find(id).hidden = false;
   const maps = new LayerMaps(find("layers"), network, scales, (number, map) => explainer.open(number, map));
-  const explainer = new Explainer(find, network, maps.rows, scales);
-  const panel = new DrawingPanel(find, network, familiar, (run) => {
+  const explainer = new Explainer(find);
+  explainer.use(network, maps.rows, scales);
+  const panel = new DrawingPanel(find, (run) => {
     maps.show(run);
     explainer.show(run);
   });
+  panel.use(network, familiar);
   const image = (place) => [images.pixels(place), `${images.describe(place)}, pixel for pixel.`];
   const load = (place) => panel.load(...image(place));
   const thumbnails = data.images.examples.map((place) =>

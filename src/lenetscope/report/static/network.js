@@ -13,9 +13,13 @@ export function decodeFloats(base64) {
 
 /** A network: its layers, or steps, with their weights. */
 export class Network {
-  /** @param description as in the page's data: inputShape, layers, weights (and mean, std, classes) */
+  /**
+   * @param description as in the page's data: inputShape, layers, weights as base64 or as a Float32Array
+   *   (and mean, std, classes)
+   */
   constructor(description) {
-    this.weights = decodeFloats(description.weights);
+    const { weights } = description;
+    this.weights = typeof weights === "string" ? decodeFloats(weights) : weights;
     this.inputShape = description.inputShape; // [C, H, W]
     const last = description.layers.at(-1);
     const [count] = last.shape;

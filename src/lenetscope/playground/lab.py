@@ -1,0 +1,142 @@
+"""What the playground has open: runs, each with its network as steps that the page can run."""
+
+import threading
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from lenetscope.errors import LayerError, UsageError, unknown
+from lenetscope.inspection import Inspection
+from lenetscope.playground.events import Events
+from lenetscope.report import familiar, network
+from lenetscope.runs.folder import Run
+
+EXAMPLE = "example"
+"""Name of the run that ships with the package."""
+
+
+def example() -> Run:
+    """Return the run that ships with the package.
+
+    It is `lenetscope train --recipe fast --epochs 6 --augmentation affine --label-smoothing 0`, seed 0:
+    99.4 % of MNIST's test images.
+    """
+    return Run.open(Path(str(files("lenetscope.playground") / "run")))
+
+
+class Opened:
+    """A run that is open.
+
+    Args:
+        name: of the run in the playground.
+        inspection: of the run.
+    """
+
+    def __init__(self, name: str, inspection: Inspection) -> None:
+        self.name, self.inspection = name, inspection
+        inspection.quick = True
+
+    @cached_property
+    def graph(self) -> network.Graph:
+        """The network as steps.
+
+        Raises:
+            LayerError: if the page cannot run it.
+        """
+        return network.describe(self.inspection.model, self.inspection.image_shape)
+
+    @cached_property
+    def familiar(self) -> dict[str, Any]:
+        """What is familiar to the network, as plain values."""
+        return familiar.fit(self.inspection, self.graph).as_dict()
+
+    @cached_property
+    def snapshot_epochs(self) -> list[int]:
+        """The epochs whose weights are kept; none if the run has kept none."""
+        return self.inspection.run.snapshot_epochs()
+
+    def model(self, epoch: int | None = None) -> nn.Module:
+        """Return the network after an epoch, or as it ended.
+
+        Raises:
+            RunError: if the run has not kept that epoch.
+        """
+        return self.inspection.model if epoch is None else self.inspection.model_at(epoch)
+
+    def weights(self, epoch: int | None = None) -> npt.NDArray[np.float32]:
+        """Return the weights of all steps after an epoch, (M,), in the order of the graph.
+
+        Raises:
+            LayerError: if the page cannot run the network.
+            RunError: if the run has not kept that epoch.
+        """
+        if epoch is None:
+            return self.graph.weights
+        return network.describe(self.model(epoch), self.inspection.image_shape).weights
+
+    def images(self, pixels: bytes) -> Tensor:
+        """Return an image that the page sent, (1, C, H, W) uint8.
+
+        Raises:
+            UsageError: if it is not of this network's size.
+        """
+        shape = self.inspection.image_shape
+        if len(pixels) != np.prod(shape):
+            size = "x".join(map(str, shape))
+            raise UsageError(f"an image of this network is {size} bytes, not {len(pixels):,}.")
+        return torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(1, *shape)
+
+
+class Lab:
+    """All that is open.
+
+    Args:
+        run: the run to begin with; None for the one that ships with the package.
+        folder: where new runs and kept drawings are put.
+        data_dir: where the data of the run are, if they were moved.
+    """
+
+    def __init__(self, run: Run | None, folder: Path, data_dir: Path | None = None) -> None:
+        self.folder = folder
+        self.events = Events()
+        self._lock = threading.Lock()
+        self._runs: dict[str, Opened] = {}
+        self.first = self.add(run or example(), EXAMPLE if run is None else None, data_dir).name
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the runs that are open."""
+        return list(self._runs)
+
+    def add(self, run: Run, name: str | None = None, data_dir: Path | None = None) -> Opened:
+        """Open a run, under the name of its folder; one that is open under that name is replaced."""
+        name = name or run.path.resolve().name
+        opened = Opened(name, Inspection.open(run, device="cpu", data_dir=data_dir))
+        with self._lock:
+            self._runs[name] = opened
+        return opened
+
+    def run(self, name: str | None = None) -> Opened:
+        """Return a run that is open; by default the first.
+
+        Raises:
+            UsageError: if there is none of that name.
+        """
+        name = self.first if name is None else name
+        if name not in self._runs:
+            raise UsageError(unknown("run", name, self.names))
+        return self._runs[name]
+
+    def can_run(self, opened: Opened) -> str | None:
+        """Return why the page cannot run a network; None if it can."""
+        try:
+            _ = opened.graph
+        except LayerError as error:
+            return str(error)
+        return None
