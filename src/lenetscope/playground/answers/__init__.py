@@ -1,8 +1,8 @@
 """What the page may ask: one request, one file.
 
-A file's name is its request's: ``answers/weights.py`` answers ``POST /api/weights``. It holds what the
-request may contain, the function that computes the answer, and at its end the registration in `ANSWERS`.
-A new file is all that a new request needs.
+A file's name is its request's: ``answers/weights.py`` answers ``POST /api/weights``. It holds what
+the request may contain, the function that computes the answer, and at its end its registration in
+`ANSWERS`. A new file is all that a new request needs.
 """
 
 import base64
