@@ -82,7 +82,7 @@ def serve(folder: Path, run: Run | None = None, **options: Any) -> Iterator[Play
     limits = options.pop("limits", Limits())
     app = make_app(lab, options.pop("host", "127.0.0.1"), options.pop("token", None), limits)
     listener, url = listen("127.0.0.1", 0)
-    server = Server(app, patience=limits.patience, grace=1)
+    server = Server(app, patience=limits.patience, grace=1, stop=lab.close)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:

@@ -127,7 +127,13 @@ def test_events_tell_the_latest_first_and_then_what_is_new(playground: Playgroun
 
 def test_no_other_file_is_served(playground: Playground) -> None:
     connection = http.client.HTTPConnection(playground.url.removeprefix("http://"), timeout=20)
-    for path in ("/play/../lab.py", "/play/%2e%2e%2flab.py", "/play/lab.py", "/report/template.html", "/x/y"):
+    for path in (
+        "/play/../lab.py",
+        "/play/%2e%2e%2flab.py",
+        "/play/lab.py",
+        "/report/template.html",
+        "/x/y",
+    ):
         connection.request("GET", path)
         response = connection.getresponse()
         assert response.status == 404

@@ -29,8 +29,12 @@ def test_every_answer_has_the_policies(playground: Playground) -> None:
     assert "unsafe" not in HEADERS["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8001", "127.0.0.1.evil.example", "", "a@b"])
-def test_a_name_that_was_rebound_to_this_machine_gets_nothing(playground: Playground, host: str) -> None:
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8001", "127.0.0.1.evil.example", "", "a@b"]
+)
+def test_a_name_that_was_rebound_to_this_machine_gets_nothing(
+    playground: Playground, host: str
+) -> None:
     assert get(playground, Host=host)[0] == 421
     assert playground.ask("network", Host=host)[0] == 421
 

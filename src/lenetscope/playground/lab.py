@@ -109,6 +109,10 @@ class Lab:
         self._runs: dict[str, Opened] = {}
         self.first = self.add(run or example(), EXAMPLE if run is None else None, data_dir).name
 
+    def close(self) -> None:
+        """End what goes on, before the server ends."""
+        self.events.close()
+
     @property
     def names(self) -> list[str]:
         """Names of the runs that are open."""
