@@ -185,7 +185,7 @@ def _draw(page: Any, moves: int, seed: int, slowly: bool = True) -> None:
 
 
 def _memory(browser: Any, page: Any) -> int:
-    """Return the private bytes of the browser's processes that draw pages, after garbage was collected."""
+    """Return the private bytes of the processes that draw pages, after garbage was collected."""
     page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
     page.wait_for_timeout(1000)
     processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
@@ -207,7 +207,7 @@ def _trained(network: Network, folder: Path) -> Path | None:
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """Return the table, in Markdown: medians of the rounds, and percentiles over all their movements."""
+    """Return the table, in Markdown: medians of the rounds, percentiles over all movements."""
     head = [
         "network",
         "command to usable page, s",
@@ -237,5 +237,6 @@ def report(results: Mapping[str, Any]) -> str:
         + ("A smoke run: the numbers are meaningless.\n\n" if results["smoke"] else "")
         + machine.table(head, lines)
         + "\nServer and Chromium (headless, software rendering) share the machine, also with eight "
-        f"visitors. Memory: private bytes of the process that draws the page, on Linux. {machine.sentence(results['machine'])}\n"
+        "visitors. Memory: private bytes of the process that draws the page, on Linux. "
+        f"{machine.sentence(results['machine'])}\n"
     )
