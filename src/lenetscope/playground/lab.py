@@ -13,12 +13,16 @@ from torch import Tensor, nn
 
 from lenetscope.errors import LayerError, UsageError, unknown
 from lenetscope.inspection import Inspection
+from lenetscope.layers import LayerRow
 from lenetscope.playground.events import Events
 from lenetscope.report import familiar, network
 from lenetscope.runs.folder import Run
 
 EXAMPLE = "example"
 """Name of the run that ships with the package."""
+
+MOST_WEIGHTS = 10_000_000
+"""Weights that the page is sent, 40 MB; larger networks run on the server."""
 
 
 def example() -> Run:
@@ -49,7 +53,24 @@ class Opened:
         Raises:
             LayerError: if the page cannot run it.
         """
-        return network.describe(self.inspection.model, self.inspection.image_shape)
+        model = self.inspection.model
+        if (count := sum(weights.numel() for weights in model.parameters())) > MOST_WEIGHTS:
+            raise LayerError(f"the network has {count:,} weights, and a page takes {MOST_WEIGHTS:,}.")
+        return network.describe(model, self.inspection.image_shape)
+
+    @cached_property
+    def layers(self) -> list[LayerRow]:
+        """The layers that return a tensor, each time that they run for an empty image."""
+        return [row for row in self.inspection.layers if row.shape]
+
+    @cached_property
+    def refusal(self) -> str | None:
+        """Why the page cannot run the network; None if it can."""
+        try:
+            _ = self.graph
+        except LayerError as error:
+            return str(error)
+        return None
 
     @cached_property
     def familiar(self) -> dict[str, Any]:
@@ -136,11 +157,3 @@ class Lab:
         if name not in self._runs:
             raise UsageError(unknown("run", name, self.names))
         return self._runs[name]
-
-    def can_run(self, opened: Opened) -> str | None:
-        """Return why the page cannot run a network; None if it can."""
-        try:
-            _ = opened.graph
-        except LayerError as error:
-            return str(error)
-        return None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lenetscope.playground.answers import RUN, Answer
-from lenetscope.playground.lab import Lab
+from lenetscope.playground.lab import Lab, Opened
 from lenetscope.plots import html, style
 from lenetscope.table import percent
 
@@ -23,13 +23,24 @@ def network(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
         "accuracy": scores and percent(scores["accuracy"]),
         "epochs": opened.snapshot_epochs,
         "inputShape": list(inspection.image_shape),
-        "layers": list(opened.graph.layers),
+        "layers": _layers(opened),
+        "refusal": opened.refusal,
         "mean": list(recipe.mean),
         "std": list(recipe.std),
         "classes": list(inspection.classes),
         "centred": recipe.data in CENTRED,
         "colours": {name: html.base64_of(html.colours(scale)) for name, scale in SCALES.items()},
     }
+
+
+def _layers(opened: Opened) -> list[dict[str, Any]]:
+    """Return the steps of a network; where the page cannot run them, its layers, without arithmetic."""
+    if opened.refusal is None:
+        return list(opened.graph.layers)
+    return [
+        {"name": row.name, "kind": row.kind, "shape": list(row.shape), "inputs": [number - 1]}
+        for number, row in enumerate(opened.layers)
+    ]
 
 
 Answer(
