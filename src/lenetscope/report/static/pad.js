@@ -120,6 +120,7 @@ export class Pad {
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button > 0 && event.button !== 5) return; // 5 is the eraser of a pen
       event.preventDefault();
+      canvas.classList.add("pointed"); // not moved by keys
       canvas.focus({ preventScroll: true });
       canvas.setPointerCapture(event.pointerId);
       this.#remember();
@@ -174,6 +175,7 @@ export class Pad {
       here.at = next;
     } else return;
     event.preventDefault();
+    this.canvas.classList.remove("pointed");
     this.place = here;
     const x = Math.round((100 * here.at[0]) / this.width);
     const y = Math.round((100 * here.at[1]) / this.height);
