@@ -77,6 +77,11 @@ class Opened:
         """What is familiar to the network, as plain values."""
         return familiar.fit(self.inspection, self.graph).as_dict()
 
+    @property
+    def is_of_digits(self) -> bool:
+        """Whether every class is a digit."""
+        return familiar.are_digits(self.inspection)
+
     @cached_property
     def snapshot_epochs(self) -> list[int]:
         """The epochs whose weights are kept; none if the run has kept none."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lenetscope.errors import LenetscopeError
 from lenetscope.playground.answers import RUN, Answer
 from lenetscope.playground.lab import Lab, Opened
 from lenetscope.plots import html, style
@@ -29,6 +30,8 @@ def network(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
         "std": list(recipe.std),
         "classes": list(inspection.classes),
         "centred": recipe.data in CENTRED,
+        "digits": opened.is_of_digits,
+        "example": None if opened.is_of_digits else _example(opened),
         "colours": {name: html.base64_of(html.colours(scale)) for name, scale in SCALES.items()},
     }
 
@@ -41,6 +44,14 @@ def _layers(opened: Opened) -> list[dict[str, Any]]:
         {"name": row.name, "kind": row.kind, "shape": list(row.shape), "inputs": [number - 1]}
         for number, row in enumerate(opened.layers)
     ]
+
+
+def _example(opened: Opened) -> str | None:
+    """Return a test image to begin with, as base64; None if the data are not there."""
+    try:
+        return html.base64_of(opened.inspection.pixels[0].numpy())
+    except LenetscopeError:
+        return None
 
 
 Answer(

@@ -7,23 +7,30 @@ import "./digits.js";
 import "./epochs.js";
 import "./filters.js";
 import "./gallery.js";
+import { tell } from "./notice.js";
+import { greet, startPadTools } from "./pad-tools.js";
 import { page } from "./page.js";
-import { startTabs } from "./tabs.js";
+import "./picture.js";
+import { startShare } from "./share.js";
+import { startTabs, VIEWS } from "./tabs.js";
 import { fillTexts, TEXTS } from "./texts.js";
 import "./train.js";
+import { startWayIn } from "./way-in.js";
 import "./why.js";
 
 const find = (id) => document.getElementById(id);
 
 fillTexts(document);
 startTheme(find("theme"));
-startTabs(find("tabs"));
+const choose = startTabs(find("tabs"));
 
 const explainer = new Explainer(find);
 const panel = new DrawingPanel(find, (outputs, pixels, empty) => {
   Object.assign(page, { outputs, pixels, empty });
   page.emit("run");
 });
+startPadTools(panel);
+startWayIn(panel);
 let maps;
 
 page.on("network", () => {
@@ -32,8 +39,8 @@ page.on("network", () => {
   find("layers").replaceChildren();
   maps = new LayerMaps(find("layers"), network, scales, (number, map) => explainer.open(number, map));
   explainer.use(network, maps.rows, scales);
-  find("centre").checked = facts.centred;
   panel.use(network, null);
+  if (page.empty && !panel.pad.canUndo) greet(panel);
 });
 page.on("familiar", () => {
   panel.familiar = page.familiar;
@@ -44,12 +51,14 @@ page.on("run", () => {
   explainer.show(page.outputs);
 });
 page.update = () => panel.update();
+page.load = (pixels, text) => panel.load(pixels, text);
+find("picture").addEventListener("click", () => find("own-picture").open());
+const open = startShare(panel, explainer, choose, VIEWS);
 
 try {
-  await page.open();
+  await open();
 } catch (error) {
-  find("trouble").textContent = error.message;
-  find("trouble").hidden = false;
+  tell(error.message);
 }
 
 /** For the browser's console. */

@@ -130,6 +130,7 @@ export class Explainer {
     });
     const back = ways.flatMap((way) => this.#goOn(layer.inputs[way.source], way.from));
     this.terms.replaceChildren(...nodes, ...back);
+    this.dialog.dispatchEvent(new Event("place"));
   }
 
   #title() {
