@@ -254,15 +254,15 @@ def _part(inspection: "Inspection") -> Part:
     return Part.of(
         """
 <p class="say">The smallest strokes, as wide as the pen, that were found to turn the prediction into the
-second most likely class: each image, and the same image changed. The less ink it takes, the closer the
-image lies to the boundary between the two classes.</p>
+second most likely class: each image, and the same image changed, with the change in percent of the
+image's ink. The less it takes, the closer the image lies to the boundary between the two classes.</p>
 <ul class="strip">{% for each, before, target, drawn in cards %}
 <li><div class="pair">{{ drawn[0] }}{{ drawn[1] }}</div><p class="fine">{% if each.found %}
-{{ before }} to {{ target }}: ink
-{% if each.change(True) %}added {{ (each.change(True) / each.ink) | percent(0) }}{% endif %}
-{% if each.change(True) and each.change(False) %}, {% endif %}
-{% if each.change(False) %}erased {{ (each.change(False) / each.ink) | percent(0) }}{% endif %}
-{% else %}{{ before }}: no strokes to {{ target }} found in {{ each.tried }} trials{% endif %}</p></li>
+{{ before }} to {{ target }}:
+{{ (each.change(True) / each.ink) | percent(0) }} added,
+{{ (each.change(False) / each.ink) | percent(0) }} erased
+{% else %}{{ before }}: no way to {{ target }} found in {{ each.tried | number }} trials
+{% endif %}</p></li>
 {% endfor %}</ul>
 """,
         cards=cards,

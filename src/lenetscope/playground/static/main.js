@@ -44,6 +44,7 @@ page.on("run", () => {
   explainer.show(page.outputs);
 });
 page.update = () => panel.update();
+page.load = (pixels, text) => panel.load(pixels, text);
 
 try {
   await page.open();

@@ -36,6 +36,8 @@ class Page extends EventTarget {
   view = "layers";
   /** Runs the network on the drawing again; the pad sets it. */
   update = () => {};
+  /** Put an image onto the pad: its pixels, as in `pixels`, and a line that says what it is; the pad sets it. */
+  load = () => {};
 
   /** Show a run that the server has open, by default the first. */
   async open(run = null, epoch = null) {
