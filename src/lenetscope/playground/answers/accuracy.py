@@ -1,4 +1,4 @@
-"""How accurate a network is after filters were changed by hand, on a sample of the validation images."""
+"""How accurate a network is after filters were changed by hand, on a sample of validation images."""
 
 import copy
 from functools import lru_cache
@@ -31,7 +31,7 @@ _EDIT = record(
 
 
 def edits(value: Any, where: str) -> list[dict[str, Any]]:
-    """Check changes of filters: each has a ``scale``, or a ``channel`` and the numbers of its ``kernel``."""
+    """Check changes of filters, each with a ``scale``, or with a ``channel`` and its ``kernel``."""
     if isinstance(value, list) and len(value) > MOST_EDITS:
         refuse(where, f"a list of at most {MOST_EDITS:,} changes", value)
     found: list[dict[str, Any]] = list_of(_EDIT)(value, where)
@@ -62,8 +62,8 @@ def apply_edits(model: nn.Module, changes: list[dict[str, Any]]) -> None:
         name, layer = find_layer(model, change["layer"])
         if type(layer) not in (nn.Conv2d, nn.Linear) or "weight" not in layer._parameters:
             raise LayerError(
-                f"'{name}' is neither a plain Conv2d nor a plain Linear, so its accuracy after a change "
-                "is not known."
+                f"'{name}' is neither a plain Conv2d nor a plain Linear: what a change of its weights "
+                "does to the accuracy is not known."
             )
         assert isinstance(layer, (nn.Conv2d, nn.Linear))
         _apply(layer, name, change)

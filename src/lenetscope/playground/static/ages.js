@@ -20,8 +20,7 @@ export class Ages {
     this.kept = kept.length;
     const most = Math.max(2, Math.floor(MEMORY / base.byteLength));
     this.epochs = facts.epochs.length ? evenly(kept, most) : [];
-    if (this.epochs.length && !this.epochs.includes(this.last)) this.epochs[this.epochs.length - 1] = this.last;
-    this.epochs.sort((a, b) => a - b);
+    if (this.epochs.length && !this.epochs.includes(this.last)) this.epochs[this.nearest(this.last)] = this.last;
     this.weights = new Map();
     this.loading = new Map();
   }

@@ -151,7 +151,7 @@ class Epochs extends HTMLElement {
     bar.hidden = !ages.isOld && !this.#isOpen;
     bar.classList.toggle("plain", !ages.isOld);
     this.back.textContent = texts.back(ages.last);
-    this.number.textContent = texts.epoch(ages.shown, ages.last);
+    this.number.textContent = texts.epoch(ages.shown, Math.max(...ages.epochs, ages.last));
     if (!ages.areSeveral) return;
     slider.max = ages.epochs.length - 1;
     slider.value = ages.nearest(ages.shown);

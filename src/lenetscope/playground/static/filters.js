@@ -1,6 +1,7 @@
 /** The view "filters": switch filters off, scale them, or change their numbers, and see what becomes of the answer. */
 import { largest } from "../report/colours.js";
 import { button, element, roving } from "../report/dom.js";
+import { percent } from "../report/numbers.js";
 import { colourCell } from "../report/terms.js";
 import { Changes } from "./changes.js";
 import { FilterEditor } from "./editor.js";
@@ -18,15 +19,19 @@ class Filters extends HTMLElement {
   connectedCallback() {
     this.changes = new Changes();
     this.summary = element("strong");
+    this.prediction = element("span");
     this.counted = element("p", "counted");
     this.counted.setAttribute("aria-live", "polite");
     const reset = button("", () => this.changes.resetAll(), texts.resetAll);
-    this.bar = element("div", "notice", this.summary, reset, this.counted);
+    this.bar = element("div", "notice", this.summary, this.prediction, reset, this.counted);
     this.bar.hidden = true;
     document.getElementById("notices").append(this.bar);
     page.on("network", () => this.#restart());
     page.on("weights", () => this.#follow());
-    page.on("run", () => this.#isOpen && this.#showRun());
+    page.on("run", () => {
+      if (!this.bar.hidden) this.#showPrediction();
+      if (this.#isOpen) this.#showRun();
+    });
     page.on("view", () => this.#open());
   }
 
@@ -167,12 +172,21 @@ class Filters extends HTMLElement {
 
   #showRun() {
     if (!page.outputs) return;
+    this.#showPrediction();
     if (this.chosen) this.editor.show();
     for (const { item, buttons } of this.unitRows) {
       const { values } = page.outputs.layers[item.numbers[0]];
       const bound = largest(values);
       buttons.forEach((each, k) => colourCell(each, page.scales.signed, values[k] / bound));
     }
+  }
+
+  /** The prediction stands in sight of what changes it: on a phone the drawing is far away. */
+  #showPrediction() {
+    const { probabilities } = page.outputs;
+    const best = probabilities.indexOf(Math.max(...probabilities));
+    const text = texts.prediction(page.network.classes[best], percent(probabilities[best]));
+    this.prediction.textContent = page.empty ? "" : text;
   }
 
   /** Let the server count what the edited network classifies correctly, after a while without changes. */

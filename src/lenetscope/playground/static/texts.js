@@ -92,7 +92,7 @@ export const TEXTS = {
       `filter ${number} of ${name}${isOff ? ", off" : isChanged ? ", changed" : ""}`,
     name: (number, name) => `Filter ${number} of ${name}`,
     shown: "Shown: ",
-    mean: (count) => `mean of ${count} channels`,
+    mean: (count) => `mean of all ${count}`,
     channel: (number) => `channel ${number}`,
     channels: (count) => `Its numbers for one of ${count} channels: `,
     imageChannel: (number, count) => (count > 1 ? `channel ${number} of the image` : "the image"),
@@ -115,6 +115,7 @@ export const TEXTS = {
       const parts = [filters && counted(filters, "filter"), units && counted(units, "unit")].filter(Boolean);
       return `${parts.join(" and ")} changed`;
     },
+    prediction: (name, probability) => `Prediction: ${name}, ${probability}`,
     counting: "Counting …",
     /** Texts, of which every second one is set off. */
     counted: ({ images, before, after, changed }) => {
