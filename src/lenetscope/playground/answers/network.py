@@ -23,6 +23,7 @@ def network(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
         "title": f"{recipe.model} on {recipe.data}",
         "accuracy": scores and percent(scores["accuracy"]),
         "epochs": opened.snapshot_epochs,
+        "lastEpoch": inspection.run.weights_epoch(),
         "inputShape": list(inspection.image_shape),
         "layers": _layers(opened),
         "refusal": opened.refusal,

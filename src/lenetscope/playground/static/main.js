@@ -43,8 +43,13 @@ page.on("network", () => {
   if (page.empty && !panel.pad.canUndo) greet(panel);
 });
 page.on("familiar", () => {
+  if (!page.isAsTrained) return;
   panel.familiar = page.familiar;
   panel.update();
+});
+page.on("weights", () => {
+  // what is familiar was learned from the network as it was trained
+  panel.familiar = page.isAsTrained ? page.familiar : null;
 });
 page.on("run", () => {
   maps.show(page.outputs);

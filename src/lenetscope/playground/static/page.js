@@ -43,7 +43,6 @@ class Page extends EventTarget {
   async open(run = null, epoch = null) {
     const [facts, weights] = await Promise.all([ask("network", { run }), ask("weights", { run, epoch })]);
     this.show(facts, new Float32Array(weights), epoch);
-    this.familiar = null;
     ask("familiar", { run: facts.run }).then(
       (found) => {
         if (this.facts !== facts) return;
@@ -60,6 +59,7 @@ class Page extends EventTarget {
     this.scales = decodeScales(facts.colours);
     this.network = new Network({ ...facts, weights });
     this.edits.clear();
+    Object.assign(this, { familiar: null, outputs: null, pixels: null });
     this.base = weights;
     this.epoch = epoch;
     this.emit("network");
@@ -80,6 +80,11 @@ class Page extends EventTarget {
     this.network.weights = weights;
     this.emit("weights");
     this.update();
+  }
+
+  /** Whether the weights are those that the run ended with, unedited. */
+  get isAsTrained() {
+    return this.epoch === null && !this.edits.size;
   }
 
   emit(kind) {

@@ -24,7 +24,7 @@ function grid(name, texts, values, taps, columns, colours, winner = null) {
 }
 
 /** Colour a cell on the signed scale, with ink that can be read on it. */
-function colourCell(cell, colours, fraction) {
+export function colourCell(cell, colours, fraction) {
   const place = 3 * Math.round(127.5 * (fraction + 1));
   const [r, g, b] = colours.subarray(place, place + 3);
   const [x, y, z] = [r, g, b].map((v) => (v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4));
