@@ -8,6 +8,7 @@ import "./epochs.js";
 import "./filters.js";
 import "./gallery.js";
 import { page } from "./page.js";
+import { startRuns } from "./runs.js";
 import { startTabs } from "./tabs.js";
 import { fillTexts, TEXTS } from "./texts.js";
 import "./train.js";
@@ -45,11 +46,16 @@ page.on("run", () => {
 });
 page.update = () => panel.update();
 
+const complain = (error) => {
+  find("trouble").textContent = error.message;
+  find("trouble").hidden = false;
+};
+startRuns(find("run"), complain);
+
 try {
   await page.open();
 } catch (error) {
-  find("trouble").textContent = error.message;
-  find("trouble").hidden = false;
+  complain(error);
 }
 
 /** For the browser's console. */
