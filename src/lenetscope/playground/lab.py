@@ -15,6 +15,7 @@ from lenetscope.errors import LayerError, UsageError, unknown
 from lenetscope.inspection import Inspection
 from lenetscope.layers import LayerRow
 from lenetscope.playground.events import Events
+from lenetscope.playground.training import Training
 from lenetscope.report import familiar, network
 from lenetscope.runs.folder import Run
 
@@ -40,10 +41,11 @@ class Opened:
     Args:
         name: of the run in the playground.
         inspection: of the run.
+        data_dir: where its data are; None for where they are by default.
     """
 
-    def __init__(self, name: str, inspection: Inspection) -> None:
-        self.name, self.inspection = name, inspection
+    def __init__(self, name: str, inspection: Inspection, data_dir: Path | None = None) -> None:
+        self.name, self.inspection, self.data_dir = name, inspection, data_dir
         inspection.quick = True
 
     @cached_property
@@ -133,10 +135,12 @@ class Lab:
         self.events = Events()
         self._lock = threading.Lock()
         self._runs: dict[str, Opened] = {}
+        self.training = Training(self)
         self.first = self.add(run or example(), EXAMPLE if run is None else None, data_dir).name
 
     def close(self) -> None:
         """End what goes on, before the server ends."""
+        self.training.close()
         self.events.close()
 
     @property
@@ -147,7 +151,8 @@ class Lab:
     def add(self, run: Run, name: str | None = None, data_dir: Path | None = None) -> Opened:
         """Open a run, under the name of its folder; one that is open under that name is replaced."""
         name = name or run.path.resolve().name
-        opened = Opened(name, Inspection.open(run, device="cpu", data_dir=data_dir))
+        inspection = Inspection.open(run, device="cpu", data_dir=data_dir)
+        opened = Opened(name, inspection, data_dir or run.data_dir())
         with self._lock:
             self._runs[name] = opened
         return opened

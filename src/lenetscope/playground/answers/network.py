@@ -6,6 +6,7 @@ from lenetscope.errors import LenetscopeError
 from lenetscope.playground.answers import RUN, Answer
 from lenetscope.playground.lab import Lab, Opened
 from lenetscope.plots import html, style
+from lenetscope.recipe import Recipe
 from lenetscope.table import percent
 
 SCALES = {"signed": style.SIGNED, "positive": style.POSITIVE}
@@ -17,22 +18,28 @@ def network(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
     opened = lab.run(asked.get("run"))
     inspection, recipe = opened.inspection, opened.inspection.run.recipe()
     scores = inspection.run.scores()
-    return {
-        "run": opened.name,
-        "runs": lab.names,
-        "title": f"{recipe.model} on {recipe.data}",
+    return facts(lab, opened.name, recipe) | {
         "accuracy": scores and percent(scores["accuracy"]),
         "epochs": opened.snapshot_epochs,
         "lastEpoch": inspection.run.weights_epoch(),
         "inputShape": list(inspection.image_shape),
         "layers": _layers(opened),
         "refusal": opened.refusal,
-        "mean": list(recipe.mean),
-        "std": list(recipe.std),
         "classes": list(inspection.classes),
-        "centred": recipe.data in CENTRED,
         "digits": opened.is_of_digits,
         "example": None if opened.is_of_digits else _example(opened),
+    }
+
+
+def facts(lab: Lab, run: str, recipe: Recipe) -> dict[str, Any]:
+    """Return what the page must know of a run, apart from its network."""
+    return {
+        "run": run,
+        "runs": lab.names,
+        "title": f"{recipe.model} on {recipe.data}",
+        "mean": list(recipe.mean),
+        "std": list(recipe.std),
+        "centred": recipe.data in CENTRED,
         "colours": {name: html.base64_of(html.colours(scale)) for name, scale in SCALES.items()},
     }
 

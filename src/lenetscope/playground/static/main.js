@@ -11,6 +11,7 @@ import { tell } from "./notice.js";
 import { greet, startPadTools } from "./pad-tools.js";
 import { page } from "./page.js";
 import "./picture.js";
+import { startRuns } from "./runs.js";
 import { startShare } from "./share.js";
 import { startTabs, VIEWS } from "./tabs.js";
 import { fillTexts, TEXTS } from "./texts.js";
@@ -59,6 +60,8 @@ page.update = () => panel.update();
 page.load = (pixels, text) => panel.load(pixels, text);
 find("picture").addEventListener("click", () => find("own-picture").open());
 const open = startShare(panel, explainer, choose, VIEWS);
+
+startRuns(find("run"), (error) => tell(error.message));
 
 try {
   await open();
