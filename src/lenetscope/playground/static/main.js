@@ -7,6 +7,8 @@ import "./digits.js";
 import "./epochs.js";
 import "./filters.js";
 import "./gallery.js";
+import { Hover } from "./hover.js";
+import { showLegend } from "./legend.js";
 import { page } from "./page.js";
 import { startTabs } from "./tabs.js";
 import { fillTexts, TEXTS } from "./texts.js";
@@ -16,12 +18,15 @@ import "./why.js";
 const find = (id) => document.getElementById(id);
 
 fillTexts(document);
+for (const kind of ["pointerdown", "keydown"]) // styles differ for who draws by keyboard
+  addEventListener(kind, () => (document.documentElement.dataset.by = kind), true);
 startTheme(find("theme"));
 startTabs(find("tabs"));
 
 const explainer = new Explainer(find);
+const hover = new Hover(find);
 const panel = new DrawingPanel(find, (outputs, pixels, empty) => {
-  Object.assign(page, { outputs, pixels, empty });
+  Object.assign(page, { outputs, pixels, empty, seen: panel.seen });
   page.emit("run");
 });
 let maps;
@@ -30,7 +35,9 @@ page.on("network", () => {
   const { facts, network, scales } = page;
   find("run").textContent = TEXTS.run(facts.run, facts.title, facts.accuracy);
   find("layers").replaceChildren();
-  maps = new LayerMaps(find("layers"), network, scales, (number, map) => explainer.open(number, map));
+  showLegend(find("legend"), scales);
+  maps = new LayerMaps(find("layers"), network, scales, (number, map) => explainer.open(number, map, hover.indexIn(number, map)));
+  hover.use(maps);
   explainer.use(network, maps.rows, scales);
   find("centre").checked = facts.centred;
   panel.use(network, null);
@@ -42,6 +49,7 @@ page.on("familiar", () => {
 page.on("run", () => {
   maps.show(page.outputs);
   explainer.show(page.outputs);
+  hover.update();
 });
 page.update = () => panel.update();
 

@@ -98,9 +98,11 @@ export class DrawingPanel {
     this.waiting = false;
     const drawn = this.exact ? null : this.#drawn();
     const { width, height } = this.pad;
-    const { pixels, empty } = drawn
+    const whole = { left: 0, top: 0, width, height };
+    const { pixels, empty, seen } = drawn
       ? prepare(drawn, width, height, this.network.inputShape, this.find("centre").checked)
-      : { ...this.exact, empty: false };
+      : { ...this.exact, empty: false, seen: whole };
+    this.seen = seen; // the part of the pad that the network's input shows
     paintPixels(this.find("input"), pixels, this.network.inputShape);
     this.find("prepared").textContent = this.#preparation(empty);
     const run = this.network.run(this.network.preprocess(pixels));

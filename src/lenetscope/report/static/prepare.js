@@ -73,15 +73,16 @@ export function brightest(channels) {
  * @param channels what was drawn: one array per channel, each pictureWidth x pictureHeight
  * @param shape [C, H, W] of the result
  * @param centred whether to scale and centre it
- * @returns {{pixels: Uint8ClampedArray, empty: boolean}}
+ * @returns {{pixels: Uint8ClampedArray, empty: boolean, seen}} with the part of the picture that the image shows,
+ *   {left, top, width, height} in pixels of the picture
  */
 export function prepare(channels, pictureWidth, pictureHeight, shape, centred) {
   const [, height, width] = shape;
   const ink = brightest(channels);
   const found = inkBox(ink, pictureWidth, pictureHeight);
   const pixels = new Uint8ClampedArray(shape[0] * width * height);
-  if (!found) return { pixels, empty: true };
   const whole = { left: 0, top: 0, width: pictureWidth, height: pictureHeight };
+  if (!found) return { pixels, empty: true, seen: whole };
   const box = centred ? found : whole;
   const side = Math.round((20 / 28) * Math.min(width, height));
   const scale = side / Math.max(box.width, box.height);
@@ -99,5 +100,7 @@ export function prepare(channels, pictureWidth, pictureHeight, shape, centred) {
         if (x + dx >= 0 && x + dx < width && y + dy >= 0 && y + dy < height)
           pixels[(c * height + y + dy) * width + x + dx] = small[y * w + x];
   });
-  return { pixels, empty: false };
+  const [stepX, stepY] = [box.width / w, box.height / h]; // pixels of the picture per pixel of the image
+  const seen = { left: box.left - dx * stepX, top: box.top - dy * stepY, width: width * stepX, height: height * stepY };
+  return { pixels, empty: false, seen };
 }
