@@ -154,7 +154,7 @@ def test_each_value_leads_back_to_the_image(reader: Reader, drawing_page: Path) 
 
 def test_mouse_finger_and_buttons_choose_a_value_and_a_map(reader: Reader, bars_page: Path) -> None:
     page = reader(bars_page, 390, has_touch=True)
-    page.locator("#layers .layer").nth(3).locator("button").first.tap()  # conv2
+    page.locator("#layers .layer").nth(4).locator("button").first.tap()  # conv2, after the image
     assert page.locator("#large-title").inner_text() == "conv2: map 1 of 64"
     box = page.locator("#large-map").bounding_box()
     assert box is not None

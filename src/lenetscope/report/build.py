@@ -47,7 +47,7 @@ SCRIPTS = (
         "familiar",
         "arithmetic",
     ),
-    *("terms", "maps", "explain", "pad", "draw", "confusion", "epochs", "main"),
+    *("tables", "terms", "maps", "replay", "explain", "pad", "draw", "confusion", "epochs", "main"),
 )
 """Files of ``static/``, each after those that it needs."""
 SCALES = {"signed": style.SIGNED, "positive": style.POSITIVE}

@@ -9,6 +9,8 @@ import "./filters.js";
 import "./gallery.js";
 import { tell } from "./notice.js";
 import { greet, startPadTools } from "./pad-tools.js";
+import { Hover } from "./hover.js";
+import { showLegend } from "./legend.js";
 import { page } from "./page.js";
 import "./picture.js";
 import { startRuns } from "./runs.js";
@@ -22,12 +24,15 @@ import "./why.js";
 const find = (id) => document.getElementById(id);
 
 fillTexts(document);
+for (const kind of ["pointerdown", "keydown"]) // styles differ for who draws by keyboard
+  addEventListener(kind, () => (document.documentElement.dataset.by = kind), true);
 startTheme(find("theme"));
 const choose = startTabs(find("tabs"));
 
 const explainer = new Explainer(find);
+const hover = new Hover(find);
 const panel = new DrawingPanel(find, (outputs, pixels, empty) => {
-  Object.assign(page, { outputs, pixels, empty });
+  Object.assign(page, { outputs, pixels, empty, seen: panel.seen });
   page.emit("run");
 });
 startPadTools(panel);
@@ -38,7 +43,9 @@ page.on("network", () => {
   const { facts, network, scales } = page;
   find("run").textContent = TEXTS.run(facts.run, facts.title, facts.accuracy);
   find("layers").replaceChildren();
-  maps = new LayerMaps(find("layers"), network, scales, (number, map) => explainer.open(number, map));
+  showLegend(find("legend"), scales);
+  maps = new LayerMaps(find("layers"), network, scales, (number, map) => explainer.open(number, map, hover.indexIn(number, map)));
+  hover.use(maps);
   explainer.use(network, maps.rows, scales);
   panel.use(network, null);
   if (page.empty && !panel.pad.canUndo) greet(panel);
@@ -55,6 +62,7 @@ page.on("weights", () => {
 page.on("run", () => {
   maps.show(page.outputs);
   explainer.show(page.outputs);
+  hover.update();
 });
 page.update = () => panel.update();
 page.load = (pixels, text) => panel.load(pixels, text);

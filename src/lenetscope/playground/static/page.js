@@ -28,6 +28,8 @@ class Page extends EventTarget {
   /** What the network returned last, see `Network.run`; its input as bytes 0 to 255 is `pixels`. */
   outputs = null;
   pixels = null;
+  /** The part of the pad that the network's input shows, {left, top, width, height} in pixels of the pad. */
+  seen = null;
   /** Whether nothing is drawn. */
   empty = true;
   /** Tells which outputs are like those of training images; it is null until that is known. */

@@ -33,6 +33,7 @@ export const TEXTS = {
     bars: "Probability of each class",
   },
   input: {
+    fold: "Leave steps out",
     heading: "Its input",
     label: "The drawing as the network is given it",
     drawn: "drawn",
@@ -92,9 +93,28 @@ export const TEXTS = {
   },
   layers: {
     tab: "Layers",
-    about:
-      "From top to bottom in the order in which the layers run. Bright is high; where values have a sign, red is " +
-      "positive and blue negative. Choose a map to see how each of its values comes about, number by number.",
+    about: "From the image to the probabilities. Point at any value to see what feeds it; click it to see how it is computed.",
+  },
+  legend: {
+    name: "Colours, frames and lines",
+    signed: "negative, 0, positive",
+    positive: "0, high",
+    padding: "padding",
+    own: "value",
+    seen: "what it sees",
+    feeds: "feeds it: raises, lowers",
+  },
+  hover: {
+    ofClass: (layer, name) => `${layer}, class ${name}`,
+    ofValue: (layer, number, count) => `${layer}, value ${number} of ${count}`,
+    ofMap: (layer, map, row, column, isImage) =>
+      `${layer}${map === null ? "" : `, ${isImage ? "channel" : "map"} ${map}`}: row ${row}, column ${column}`,
+    pixel: (pixel, given) => `${pixel} of 255, given as ${given}`,
+    sees: (rows, columns) => `sees ${rows}×${columns} pixels`,
+    seesAll: "sees the whole image",
+    seesNothing: "sees none of the image",
+    click: "click: how it is computed",
+    tap: "tap again: how it is computed",
   },
   why: {
     tab: "Why",

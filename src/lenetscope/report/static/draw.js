@@ -101,8 +101,9 @@ export class DrawingPanel {
     const drawn = exact ? null : this.#drawn();
     this.prepared = drawn
       ? prepare(drawn, width, height, this.network.inputShape, this.steps)
-      : { pixels: exact.pixels, empty: false, box: null, small: null };
-    const { pixels, empty } = this.prepared;
+      : { pixels: exact.pixels, empty: false, box: null, small: null, seen: { left: 0, top: 0, width, height } };
+    const { pixels, empty, seen } = this.prepared;
+    this.seen = seen; // the part of the pad that the network's input shows
     paintPixels(this.find("input"), pixels, this.network.inputShape);
     this.find("prepared").textContent = this.#preparation(empty);
     const given = this.steps.normalise ? this.network.preprocess(pixels) : Float32Array.from(pixels, (p) => p / 255);

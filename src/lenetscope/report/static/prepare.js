@@ -85,16 +85,18 @@ export function brightest(channels) {
  * @param shape [C, H, W] of the result
  * @param steps {box, centre, smooth}: whether the ink is scaled into a box, its centre of mass is put into
  *   the middle, and new pixels are means of what they cover
- * @returns {{pixels: Uint8ClampedArray, empty: boolean, box, small}} the ink's box in the drawing; what it
- *   was scaled to, {channels, width, height}; both null if there is no ink
+ * @returns {{pixels: Uint8ClampedArray, empty: boolean, box, small, seen}} the ink's box in the drawing; what it
+ *   was scaled to, {channels, width, height}; both null if there is no ink; and the part of the picture that the
+ *   image shows, {left, top, width, height} in pixels of the picture
  */
 export function prepare(channels, pictureWidth, pictureHeight, shape, steps) {
   const [, height, width] = shape;
   const ink = brightest(channels);
   const box = inkBox(ink, pictureWidth, pictureHeight);
   const pixels = new Uint8ClampedArray(shape[0] * width * height);
-  if (!box) return { pixels, empty: true, box, small: null };
-  const from = steps.box ? box : { left: 0, top: 0, width: pictureWidth, height: pictureHeight };
+  const picture = { left: 0, top: 0, width: pictureWidth, height: pictureHeight };
+  if (!box) return { pixels, empty: true, box, small: null, seen: picture };
+  const from = steps.box ? box : picture;
   const scale = Math.round((20 / 28) * Math.min(width, height)) / Math.max(from.width, from.height);
   const w = steps.box ? Math.max(1, Math.round(from.width * scale)) : width;
   const h = steps.box ? Math.max(1, Math.round(from.height * scale)) : height;
@@ -117,5 +119,7 @@ export function prepare(channels, pictureWidth, pictureHeight, shape, steps) {
         if (x + dx >= 0 && x + dx < width && y + dy >= 0 && y + dy < height)
           pixels[(c * height + y + dy) * width + x + dx] = values[y * w + x];
   });
-  return { pixels, empty: false, box, small: { channels: small, width: w, height: h } };
+  const [stepX, stepY] = [from.width / w, from.height / h]; // pixels of the picture per pixel of the image
+  const seen = { left: from.left - dx * stepX, top: from.top - dy * stepY, width: width * stepX, height: height * stepY };
+  return { pixels, empty: false, box, small: { channels: small, width: w, height: h }, seen };
 }
