@@ -154,6 +154,7 @@ def test_there_is_at_most_one_pass_per_frame(visit: Visit) -> None:
 
 def off(visitor: Visitor, *names: str) -> None:
     """Leave these steps of the preparation out, and no others."""
+    visitor.unfold()
     labels = {"box": "box and scale", "centre": "centre", "smooth": "smooth", "normalise": "normalise"}
     for name, label in labels.items():
         visitor.page.get_by_label(label, exact=True).set_checked(name not in names)
@@ -306,6 +307,7 @@ def test_for_other_networks_a_picture_is_resized_as_predict_does_it(
     visitor = visit(place=colour)
     first = colour.lab.run().inspection.pixels[0].flatten().tolist()
     assert visitor.value("[...page.pixels]") == first  # a test image to begin with
+    visitor.unfold()
     assert visitor.page.locator("#steps label:visible").all_inner_texts() == ["smooth", "normalise"]
     visitor.page.locator("#picture").click()
     visitor.page.locator("#own-picture input[type=file]").set_input_files(path)

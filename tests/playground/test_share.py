@@ -29,6 +29,7 @@ def address(visitor: Visitor, *parts: str) -> str:
 def test_an_address_leads_to_what_was_shown(visit: Visit) -> None:
     first = visit()
     first.draw(SEVEN)
+    first.unfold()
     first.page.get_by_label("smooth", exact=True).uncheck()
     first.page.evaluate("lenetscope.page.open('example', 1)")
     first.until("page.epoch === 1")
@@ -188,6 +189,7 @@ def test_steps_that_were_left_out_stay_left_out_in_the_saved_view(
     visit: Visit, browser: Browser, tmp_path: Path
 ) -> None:
     visitor = visit()
+    visitor.unfold()
     visitor.page.get_by_label("normalise", exact=True).uncheck()
     visitor.page.get_by_label("box and scale", exact=True).uncheck()
     visitor.draw(SEVEN)

@@ -114,7 +114,8 @@ class _Service:
     def _compute(self, name: str, asked: dict[str, object]) -> dict[str, object] | bytes:
         answer = ANSWERS.get(name)
         if others := [field for field in asked if field not in answer.fields]:
-            raise SchemaError(f"'{others[0][:40]}' is not one of {listed(answer.fields)}.")
+            known = listed(answer.fields) if answer.fields else "its fields: it has none"
+            raise SchemaError(f"'{others[0][:40]}' is not one of {known}.")
         required = {field: answer.fields[field] for field in answer.required}
         return answer.compute(self._lab, record(required, answer.fields)(asked, ""))
 
