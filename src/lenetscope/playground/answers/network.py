@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from lenetscope.errors import LenetscopeError
 from lenetscope.playground.answers import RUN, Answer
-from lenetscope.playground.lab import Lab, Opened
+from lenetscope.playground.lab import Lab
 from lenetscope.plots import html, style
 from lenetscope.table import percent
 
@@ -30,17 +29,8 @@ def network(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
         "classes": list(inspection.classes),
         "centred": recipe.data in CENTRED,
         "digits": opened.is_of_digits,
-        "example": None if opened.is_of_digits else _example(opened),
         "colours": {name: html.base64_of(html.colours(scale)) for name, scale in SCALES.items()},
     }
-
-
-def _example(opened: Opened) -> str | None:
-    """Return a test image to begin with, as base64; None if the data are not there."""
-    try:
-        return html.base64_of(opened.inspection.pixels[0].numpy())
-    except LenetscopeError:
-        return None
 
 
 Answer(

@@ -124,9 +124,12 @@ export class DrawingPanel {
     const { width, height } = this.pad;
     const { data } = this.pad.context.getImageData(0, 0, width, height);
     const [channels] = this.network.inputShape;
-    return Array.from({ length: channels }, (_, c) =>
-      Float32Array.from({ length: width * height }, (_, i) => data[4 * i + (channels < 3 ? 0 : Math.min(c, 2))]),
-    );
+    return Array.from({ length: channels }, (_, c) => {
+      const values = new Float32Array(width * height);
+      const colour = channels < 3 ? 0 : Math.min(c, 2);
+      for (let i = 0; i < values.length; i++) values[i] = data[4 * i + colour];
+      return values;
+    });
   }
 
   /** Why what is drawn gets no answer, as [heading, reason]; null if it gets one. */

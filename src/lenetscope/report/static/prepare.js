@@ -74,7 +74,8 @@ export function centreOfMass(values, width, height) {
 
 /** The largest of the channels at each place. */
 export function brightest(channels) {
-  return channels[0].map((_, i) => Math.max(...channels.map((values) => values[i])));
+  if (channels.length === 1) return channels[0];
+  return channels[0].map((value, i) => channels.reduce((most, values) => Math.max(most, values[i]), value));
 }
 
 /**
