@@ -119,12 +119,14 @@ class Start:
     Attributes:
         run: its name in the playground.
         epoch: whose weights it holds; None for the last.
+        edited: whether the weights were changed in the page.
         pixels: base64 of the drawing, (C, H, W) uint8; None for an empty pad.
         steps: whether each of `STEPS` is done.
     """
 
     run: str
     epoch: int | None
+    edited: bool
     pixels: str | None
     steps: dict[str, bool]
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from lenetscope.errors import LenetscopeError
 from lenetscope.playground.answers import RUN, Answer
-from lenetscope.playground.lab import Lab, Opened
+from lenetscope.playground.lab import Lab
 from lenetscope.plots import html, style
 from lenetscope.recipe import Recipe
 from lenetscope.table import percent
@@ -27,7 +26,6 @@ def network(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
         "refusal": opened.refusal,
         "classes": list(inspection.classes),
         "digits": opened.is_of_digits,
-        "example": None if opened.is_of_digits else _example(opened),
     }
 
 
@@ -52,14 +50,6 @@ def _layers(opened: Opened) -> list[dict[str, Any]]:
         {"name": row.name, "kind": row.kind, "shape": list(row.shape), "inputs": [number - 1]}
         for number, row in enumerate(opened.layers)
     ]
-
-
-def _example(opened: Opened) -> str | None:
-    """Return a test image to begin with, as base64; None if the data are not there."""
-    try:
-        return html.base64_of(opened.inspection.pixels[0].numpy())
-    except LenetscopeError:
-        return None
 
 
 Answer(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lenetscope.errors import UsageError, listed
+from lenetscope.errors import RunError, UsageError, listed
 from lenetscope.playground.answers import RUN, Answer, decoded
 from lenetscope.playground.lab import Lab, Opened
 from lenetscope.plots.html import base64_of
@@ -28,7 +28,7 @@ def view(lab: Lab, asked: dict[str, Any]) -> bytes:
     graph = Graph(opened.graph.input_shape, opened.graph.layers, weights)
     pixels = None if drawn is None else base64_of(opened.images(drawn).numpy())
     steps = {name: name not in (asked.get("off") or ()) for name in STEPS}
-    start = Start(opened.name, epoch, pixels, steps)
+    start = Start(opened.name, epoch, not _are_of(weights, opened, epoch), pixels, steps)
     return render_drawing(opened.inspection, graph, opened.familiar, start).encode()
 
 
@@ -41,6 +41,14 @@ def _weights(sent: bytes, opened: Opened) -> np.ndarray:
     if not np.isfinite(weights).all():
         raise UsageError("the weights must be finite numbers.")
     return weights
+
+
+def _are_of(weights: np.ndarray, opened: Opened, epoch: int | None) -> bool:
+    """Tell whether weights are those of an epoch of a run, and not changed in the page."""
+    try:
+        return np.array_equal(weights, opened.weights(epoch))
+    except RunError:  # in the middle of a training
+        return False
 
 
 Answer(

@@ -1,7 +1,7 @@
 /** The tools of the pad: undo, eraser, the width of the pen; and what is on the pad at the beginning. */
-import { decodeBytes } from "../report/colours.js";
 import { button, element } from "../report/dom.js";
 import { page } from "./page.js";
+import { ask } from "./server.js";
 import { TEXTS } from "./texts.js";
 
 const texts = TEXTS.pad;
@@ -47,10 +47,15 @@ export function startPadTools(panel) {
 }
 
 /** Put something onto an empty pad, which the first stroke wipes off: a digit is written, or an image shown. */
-export function greet(panel) {
+export async function greet(panel) {
   const { facts } = page;
-  if (facts.digits) write(panel, TWO);
-  else if (facts.example) panel.greet(decodeBytes(facts.example), texts.example);
+  if (facts.digits) {
+    write(panel, TWO);
+    return;
+  }
+  const image = await ask("example", { run: facts.run }).catch(() => null); // the data may not be there
+  const isEmpty = page.empty && !panel.pad.canUndo;
+  if (image && isEmpty && page.facts === facts) panel.greet(new Uint8Array(image), texts.example);
 }
 
 function write(panel, way) {

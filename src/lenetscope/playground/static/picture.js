@@ -97,9 +97,8 @@ class OwnPicture extends HTMLElement {
     }
     const { text, confidence, rejected, digits, size, images } = reading;
     const answer = text ? texts.reads(text, percent(confidence)) : texts.none;
-    this.line.replaceChildren(
-      ...(rejected ? [texts.rejected(rejected), " ", text ? texts.else(text) : ""] : [element("strong", "", answer)]),
-    );
+    if (rejected) this.line.textContent = `${texts.rejected(rejected)} ${text && texts.else(text)}`;
+    else this.line.replaceChildren(element("strong", "", answer), ` ${text && texts.choose}`);
     digits.forEach(({ label, box: [left, top, right, bottom] }) => {
       const frame = element("i", "found", element("b", "", label));
       const part = (value, whole) => `${(100 * value) / whole}%`;

@@ -66,8 +66,10 @@ export function startShare(panel, explainer, choose, views) {
   };
   const open = async () => {
     isOpening = true;
+    clearTimeout(timer);
     await openAddress();
     isOpening = false;
+    later();
   };
   for (const kind of CHANGES) page.on(kind, later);
   for (const kind of ["close", "place"]) explainer.dialog.addEventListener(kind, later);

@@ -67,7 +67,7 @@ export const TEXTS = {
   picture: {
     open: "Picture",
     heading: "A picture of your own",
-    about: "Or paste one (Ctrl+V), or drop it anywhere on the page. It does not leave this machine.",
+    about: "Or paste one (Ctrl+V), or drop it anywhere on the page. It is sent to this playground only.",
     file: "Choose a file",
     camera: "Camera",
     asking: "The browser asks whether the camera may be used.",
@@ -79,10 +79,11 @@ export const TEXTS = {
     large: (size, most) =>
       `The file has ${(size / 1e6).toFixed(1)} MB; the limit is ${most / 1e6} MB. Make the picture smaller.`,
     other: "This is no picture. Drop or paste a photo, a scan or a screenshot.",
-    reads: (text, confidence) => `It reads ${text}, with ${confidence}`,
+    reads: (text, confidence) => `It reads ${text}, with ${confidence}.`,
     none: "No digit was found in it.",
     rejected: (reason) => `Not read: ${reason}.`,
     else: (text) => `If it had to choose: ${text}.`,
+    choose: "Choose a digit to put it on the pad.",
     put: (caption) => `Put on the pad: ${caption}`,
     whole: "whole picture",
     digit: (number, name) => `Digit ${number} of ${name}, scaled and centred.`,

@@ -74,6 +74,7 @@ export function centreOfMass(values, width, height) {
 
 /** The largest of the channels at each place. */
 export function brightest(channels) {
+  if (channels.length === 1) return channels[0];
   const most = channels[0].slice();
   for (const values of channels.slice(1)) for (let i = 0; i < most.length; i++) most[i] = Math.max(most[i], values[i]);
   return most;
