@@ -3,7 +3,7 @@
 from typing import Any
 
 from lenetscope.playground.answers import RUN, Answer
-from lenetscope.playground.lab import Lab
+from lenetscope.playground.lab import Lab, Opened
 from lenetscope.plots import html, style
 from lenetscope.recipe import Recipe
 from lenetscope.table import percent
