@@ -11,6 +11,7 @@
 import { decodeScales } from "../report/colours.js";
 import { Familiar } from "../report/familiar.js";
 import { Network } from "../report/network.js";
+import { RemoteNetwork } from "./remote.js";
 import { ask } from "./server.js";
 
 /** See `page`. */
@@ -43,8 +44,10 @@ class Page extends EventTarget {
 
   /** Show a run that the server has open, by default the first. */
   async open(run = null, epoch = null) {
-    const [facts, weights] = await Promise.all([ask("network", { run }), ask("weights", { run, epoch })]);
+    const facts = await ask("network", { run });
+    const weights = facts.refusal ? new ArrayBuffer(0) : await ask("weights", { run: facts.run, epoch });
     this.show(facts, new Float32Array(weights), epoch);
+    if (facts.refusal) return;
     ask("familiar", { run: facts.run }).then(
       (found) => {
         if (this.facts !== facts) return;
@@ -59,7 +62,7 @@ class Page extends EventTarget {
   show(facts, weights, epoch = null) {
     this.facts = facts;
     this.scales = decodeScales(facts.colours);
-    this.network = new Network({ ...facts, weights });
+    this.network = facts.refusal ? new RemoteNetwork(facts) : new Network({ ...facts, weights });
     this.edits.clear();
     Object.assign(this, { familiar: null, outputs: null, pixels: null });
     this.base = weights;

@@ -5,8 +5,7 @@ import { ask, base64 } from "./server.js";
 export class RemoteNetwork {
   /** @param facts as the server describes a run */
   constructor(facts) {
-    this.run = facts.run;
-    this.epoch = null;
+    this.name = facts.run;
     this.inputShape = facts.inputShape; // [C, H, W]
     const count = facts.classes.length;
     const softmax = { name: "softmax", kind: "Softmax", shape: [count], inputs: [facts.layers.length - 1] };
@@ -17,10 +16,14 @@ export class RemoteNetwork {
     this.weights = new Float32Array(0);
   }
 
-  /** From pixels 0 to 255 to the outputs of every layer, as a promise; see `Network.see`. */
-  async see(pixels) {
-    const { run, epoch } = this;
-    const values = new Float32Array(await ask("outputs", { run, epoch, pixels: base64(pixels) }));
+  /** Fractions of 255; the server does what else is to be done. */
+  preprocess(pixels) {
+    return Float32Array.from(pixels, (pixel) => pixel / 255);
+  }
+
+  /** The outputs of every layer for an image of pixels 0 to 255, as a promise; see `Network.run`. */
+  async run(_prepared, pixels) {
+    const values = new Float32Array(await ask("outputs", { run: this.name, pixels: base64(pixels) }));
     let start = 0;
     const layers = this.layers.map(({ name, kind, shape }) => {
       const size = shape.reduce((a, b) => a * b);
@@ -28,6 +31,6 @@ export class RemoteNetwork {
       return { name, kind, shape, values: values.subarray(start - size, start) };
     });
     const probabilities = layers.at(-1).values;
-    return { input: Float32Array.from(pixels), layers, logits: layers.at(-2).values, probabilities };
+    return { input: this.preprocess(pixels), layers, logits: layers.at(-2).values, probabilities };
   }
 }

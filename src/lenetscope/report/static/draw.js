@@ -107,9 +107,13 @@ export class DrawingPanel {
     paintPixels(this.find("input"), pixels, this.network.inputShape);
     this.find("prepared").textContent = this.#preparation(empty);
     const given = this.steps.normalise ? this.network.preprocess(pixels) : Float32Array.from(pixels, (p) => p / 255);
-    const run = this.network.run(given);
-    this.#show(run.probabilities, empty, empty ? null : this.#refusal(drawn, run));
-    this.onRun(run, pixels, empty);
+    const answer = (run) => {
+      this.#show(run.probabilities, empty, empty ? null : this.#refusal(drawn, run));
+      this.onRun(run, pixels, empty);
+    };
+    const run = this.network.run(given, pixels);
+    if (run instanceof Promise) run.then(answer, () => {}); // it was overtaken by a newer drawing
+    else answer(run);
   }
 
   #preparation(empty) {

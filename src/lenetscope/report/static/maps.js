@@ -42,6 +42,7 @@ const MOVED = {
 
 /** What a layer does, in a few words. */
 function does(layer) {
+  if (layer.kind === "Opaque") return layer.of;
   const step =
     DOES[layer.kind]?.(layer) ??
     (ALONG[layer.kind] ? `${ALONG[layer.kind]} of ${layer.count} values each` : FORMULAS[layer.kind](layer.args));
