@@ -200,6 +200,8 @@ def test_a_page_follows_a_training(
     page.locator("play-train input[name=lr]").fill("-1")
     view.get_by_role("button", name="Start training").click()
     view.get_by_text("'lr' must be above 0, not -1.").wait_for()
+    assert ["422" in message for message in visitor.messages] == [True]  # the browser's own
+    visitor.messages.clear()
     page.locator("play-train input[name=lr]").fill("0.01")
     page.locator("play-train input[name=epochs]").fill("3")
     view.get_by_role("button", name="Start training").click()
@@ -220,8 +222,8 @@ def test_a_page_follows_a_training(
     assert np.allclose(visitor.value("Array.from(page.network.weights)"), expected)
     assert not np.allclose(paused, expected)
     for page_of in (visitor, other):
-        assert page_of.page.locator("play-train .curve .watched .dots circle").count() == 2 * 3
-        points = page_of.page.locator("play-train .curve .watched .training").first
+        assert page_of.page.locator("play-train .curves .watched .dots circle").count() == 2 * 3
+        points = page_of.page.locator("play-train .curves .watched .training").first
         assert len(str(points.get_attribute("points")).split()) == 3 * STEPS
     options = page.locator(".runs option").all_inner_texts()
     assert options == ["bars", "reference-1"]
@@ -242,7 +244,7 @@ def test_a_page_follows_a_training(
     page.reload()
     page.wait_for_selector("html[data-ready]")
     page.locator("#tab-train").click()
-    view.locator(".curve .former-1 .training").first.wait_for()
+    view.locator(".curves .former-1 .training").first.wait_for()
 
 
 @pytest.mark.slow

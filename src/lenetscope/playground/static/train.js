@@ -17,6 +17,7 @@ class Train extends HTMLElement {
   #settings = null;
   #wanted = true; // whether the settings are to be shown although there is a training to look at
   #phase = null;
+  #begun = false; // whether this page has just begun a training
 
   connectedCallback() {
     this.#build();
@@ -47,6 +48,7 @@ class Train extends HTMLElement {
     });
 
     this.heading = element("h3");
+    this.heading.setAttribute("aria-live", "polite");
     this.about = element("p", "fine");
     this.progress = element("progress");
     this.progress.setAttribute("aria-label", texts.progress);
@@ -115,7 +117,8 @@ class Train extends HTMLElement {
     const { phase, now, epochs, steps, history } = state;
     const isRunning = phase === "training" || phase === "paused";
     const obeys = isRunning || phase === "starting";
-    this.heading.textContent = [state.run, texts.phases[phase]].filter(Boolean).join(": ");
+    const heading = [state.run, texts.phases[phase]].filter(Boolean).join(": ");
+    if (this.heading.textContent !== heading) this.heading.textContent = heading; // said once
     this.about.textContent = state.about ? texts.network(state.about, state.parameters) : "";
     this.progress.hidden = !isActive;
     if (epochs && phase !== "starting") this.progress.value = Math.max(now?.at ?? 0, history.length) / epochs;
@@ -141,6 +144,10 @@ class Train extends HTMLElement {
     this.table.hidden = !history.length;
     this.rows.replaceChildren(...history.map((row) => this.#row(row)));
     if (isActive && steps) this.asked = "";
+    if (this.#begun && !this.pause.hidden) {
+      this.#begun = false; // the form has gone, with the button that was pressed
+      this.pause.focus();
+    }
   }
 
   #said(state) {
@@ -210,6 +217,7 @@ class Train extends HTMLElement {
     this.error.textContent = "";
     try {
       await ask(request, fields);
+      this.#begun = true;
       live.follows = true;
     } catch (error) {
       if (!error.isLate) (this.form.hidden ? this.trouble : this.error).textContent = error.message;
