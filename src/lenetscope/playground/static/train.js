@@ -29,7 +29,7 @@ class Train extends HTMLElement {
   #build() {
     this.error = element("p", "trouble-line");
     this.error.setAttribute("role", "alert");
-    this.start = button("primary", () => this.#begin("training-start", this.#settings.chosen), texts.start);
+    this.start = Object.assign(element("button", "primary", texts.start), { type: "submit" });
     this.fields = element("div");
     this.unfinished = element("div", "unfinished");
     this.form = element(
@@ -42,9 +42,10 @@ class Train extends HTMLElement {
       element("p", "fine", texts.seed),
       element("div", "row", this.start, this.error),
     );
+    this.form.noValidate = true; // the server says what is wrong, of every field alike
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.start.click();
+      if (this.#settings) this.#begin("training-start", this.#settings.chosen);
     });
 
     this.heading = element("h3");
@@ -74,6 +75,7 @@ class Train extends HTMLElement {
       Object.assign(element("button", "", texts.setLr), { type: "submit" }),
       this.lrHelp,
     );
+    this.rate.noValidate = true;
     this.rate.addEventListener("submit", setLr);
     this.trouble = element("p", "trouble-line");
     this.trouble.setAttribute("role", "alert");
@@ -103,7 +105,8 @@ class Train extends HTMLElement {
     const { state, isActive } = live;
     if (this.#phase !== state?.phase) {
       if (isActive) this.#wanted = false;
-      if (this.#phase && !isActive) this.#settings = null; // there is another run to begin with
+      if (state.opened) this.#settings = null; // there is another run to begin with
+      else if (!isActive) this.#wanted = true;
       this.#phase = state?.phase;
     }
     if (page.view !== "train") return;
