@@ -25,6 +25,9 @@ EXAMPLE = "example"
 MOST_WEIGHTS = 10_000_000
 """Weights that the page is sent, 40 MB; larger networks run on the server."""
 
+KEPT = 20
+"""Runs of the playground's folder that can be opened: the newest."""
+
 
 def example() -> Run:
     """Return the run that ships with the package.
@@ -121,6 +124,13 @@ class Opened:
         return torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(1, *shape)
 
 
+def _runs_with_weights(folder: Path) -> dict[str, Path]:
+    """Return the newest runs in a folder, by name."""
+    found = [file.parent for file in folder.glob("[!.]*/weights.safetensors")]
+    newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:KEPT]
+    return {path.name: path for path in newest}
+
+
 class Lab:
     """All that is open.
 
@@ -136,6 +146,7 @@ class Lab:
         self._lock = threading.Lock()
         self._runs: dict[str, Opened] = {}
         self.training = Training(self)
+        self._waiting = _runs_with_weights(folder / "runs")
         self.first = self.add(run or example(), EXAMPLE if run is None else None, data_dir).name
 
     def close(self) -> None:
@@ -145,8 +156,8 @@ class Lab:
 
     @property
     def names(self) -> list[str]:
-        """Names of the runs that are open."""
-        return list(self._runs)
+        """Names of the runs that are open, or were in the folder at the beginning."""
+        return list(dict.fromkeys([*self._runs, *self._waiting]))
 
     def add(self, run: Run, name: str | None = None, data_dir: Path | None = None) -> Opened:
         """Open a run, under the name of its folder; one that is open under that name is replaced."""
@@ -158,12 +169,17 @@ class Lab:
         return opened
 
     def run(self, name: str | None = None) -> Opened:
-        """Return a run that is open; by default the first.
+        """Return a run that is open, or in the folder; by default the first.
 
         Raises:
             UsageError: if there is none of that name.
+            RunError, CheckpointError: if it cannot be opened.
         """
         name = self.first if name is None else name
-        if name not in self._runs:
-            raise UsageError(unknown("run", name, self.names))
-        return self._runs[name]
+        if name in self._runs:
+            return self._runs[name]
+        if name in self._waiting:
+            return self.add(Run.open(self._waiting[name]), name)
+        if self.training.is_active and name == self.training.run:
+            raise UsageError(f"{name} is being trained; it can be asked when that has ended.")
+        raise UsageError(unknown("run", name, self.names))

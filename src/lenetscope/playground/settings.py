@@ -5,11 +5,12 @@ it reach files, and run code, that the playground was not started for.
 """
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_origin
 
-from lenetscope.errors import RecipeError, unknown
-from lenetscope.playground.lab import Lab
+from lenetscope.errors import LenetscopeError, RecipeError, unknown
+from lenetscope.playground.lab import Lab, Opened
 from lenetscope.recipe import Recipe, choices, names
 
 FIRST = ("epochs", "lr", "batch_size", "optimizer", "augmentation", "model", "dropout", "seed")
@@ -21,11 +22,14 @@ LEFT_OUT = {"data": "mnist-lines", "model": "reader", "loss": "ctc"}
 MOST = {"image_size": 256, "batch_size": 65_536, "epochs": 10_000, "threads": 256}
 """Largest values: beyond these a slip of the finger could take the machine's memory."""
 
+HELP = {"data": "data set"}
+"""Help where that of the command line speaks of what is not allowed here."""
+
 
 def bases(lab: Lab) -> dict[str, Recipe]:
     """Return what a training can begin with, by name: recipes that ship, and those of open runs."""
     shipped = {name: Recipe.load(name) for name in names()}
-    of_runs = {f"run {name}": lab.run(name).inspection.run.recipe() for name in lab.names}
+    of_runs = {f"run {each.name}": each.inspection.run.recipe() for each in _opened(lab)}
     return {name: recipe for name, recipe in (shipped | of_runs).items() if _is_classifier(recipe)}
 
 
@@ -61,9 +65,18 @@ def chosen(lab: Lab, base: str, changes: dict[str, Any]) -> Recipe:
 
 def data_dir(lab: Lab, recipe: Recipe) -> Path | None:
     """Return the folder in which an open run finds the same data; None for the usual one."""
-    runs = [lab.run(name) for name in lab.names]
+    runs = _opened(lab)
     same = (each.data_dir for each in runs if each.inspection.run.recipe().data == recipe.data)
     return next(same, None)
+
+
+def _opened(lab: Lab) -> list[Opened]:
+    """Return the runs that are open, and those of the playground's folder that can be opened."""
+    found = []
+    for name in lab.names:
+        with suppress(LenetscopeError):
+            found.append(lab.run(name))
+    return found
 
 
 def _is_classifier(recipe: Recipe) -> bool:
@@ -91,6 +104,6 @@ def _plain(lab: Lab, item: "dataclasses.Field[Any]") -> dict[str, Any]:
         "name": item.name,
         "group": item.metadata["group"],
         "first": item.name in FIRST,
-        "help": item.metadata["help"].removesuffix(", or one of"),
+        "help": HELP.get(item.name, item.metadata["help"]),
         **shown,
     }

@@ -35,7 +35,7 @@ PERIOD = 0.5
 """Seconds from one sending of the weights to the next."""
 
 POINTS = 150
-"""Points of a whole training's curve, about: each is a mean over some steps."""
+"""Points of a whole training's curve, about: each is a mean over some steps of one epoch."""
 
 PATIENCE = 0.2
 """Seconds from one look at the signals to the next, while training is paused."""
@@ -118,7 +118,7 @@ class Reporter(Callback):
         self._described: Described | None = None
         self._counted = (0, 0.0, 0)  # samples, their loss, and how many were right
         self._sent = 0.0
-        self._steps = self._stride = 1
+        self._steps = self._points = 1  # per epoch
 
     def tell(self, what: str, value: Any = None) -> None:
         """Tell something to the playground; if that is gone, the training ends after this step."""
@@ -187,7 +187,7 @@ class Reporter(Callback):
 
     def on_train_begin(self, state: TrainState, epochs: int, steps: int) -> None:
         """Tell how far it is."""
-        self._steps, self._stride = steps, max(1, round(epochs * steps / POINTS))
+        self._steps, self._points = steps, min(steps, max(1, round(POINTS / epochs)))
         self._counted = _counts(state)
         done = round(state.epoch + state.step / steps, 5)
         self.tell(
@@ -198,7 +198,8 @@ class Reporter(Callback):
 
     def on_step_end(self, state: TrainState) -> None:
         """Tell the loss and accuracy of the last steps, and the weights."""
-        if state.step % self._stride == 0 or state.step == self._steps:
+        part = state.step * self._points // self._steps
+        if part > (state.step - 1) * self._points // self._steps:
             counts = _counts(state)
             images, loss, right = (
                 now - before for now, before in zip(counts, self._counted, strict=True)

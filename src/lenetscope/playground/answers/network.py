@@ -47,7 +47,13 @@ def _layers(opened: Opened) -> list[dict[str, Any]]:
     if opened.refusal is None:
         return list(opened.graph.layers)
     return [
-        {"name": row.name, "kind": "Opaque", "of": row.kind, "shape": list(row.shape), "inputs": [number - 1]}
+        {
+            "name": row.name,
+            "kind": "Opaque",
+            "of": row.kind,
+            "shape": list(row.shape),
+            "inputs": [number - 1],
+        }
         for number, row in enumerate(opened.layers)
     ]
 

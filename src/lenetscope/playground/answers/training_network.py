@@ -25,4 +25,5 @@ Answer(
     summary="the steps of the network that is being trained",
     fields={},
     compute=training_network,
+    quick=True,
 ).register()

@@ -32,4 +32,5 @@ Answer(
     fields={"order": _order, "lr": number(0, LARGEST_LR)},
     compute=training_order,
     required=("order",),
+    quick=True,
 ).register()

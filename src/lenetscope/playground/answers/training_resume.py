@@ -19,4 +19,5 @@ Answer(
     fields={"run": text},
     compute=training_resume,
     required=("run",),
+    quick=True,
 ).register()

@@ -28,4 +28,5 @@ Answer(
     summary="recipes to train, their fields, and runs to resume",
     fields={},
     compute=training_settings,
+    quick=True,
 ).register()

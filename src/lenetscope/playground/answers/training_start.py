@@ -35,4 +35,5 @@ Answer(
     fields={"base": text, "fields": mapping_of(_value)},
     compute=training_start,
     required=("base",),
+    quick=True,
 ).register()

@@ -17,4 +17,5 @@ Answer(
     summary="the weights of the network that is being trained, little-endian float32",
     fields={},
     compute=training_weights,
+    quick=True,
 ).register()

@@ -46,15 +46,12 @@ export class Settings {
     const first = known.fields.filter((each) => each.first).map((each) => this.#field(each));
     const groups = Object.entries(texts.groups).map(([group, title]) => {
       const others = known.fields.filter((each) => !each.first && each.group === group);
-      return element("fieldset", "", element("legend", "", title), ...this.#grid(others.map((each) => this.#field(each))));
+      const grid = element("div", "fields", ...others.map((each) => this.#field(each)));
+      return others.length ? element("fieldset", "", element("legend", "", title), grid) : "";
     });
     const base = element("label", "field wide-field", element("span", "name", texts.base), this.base, this.summary);
     const more = element("details", "", element("summary", "", texts.more), ...groups);
-    place.replaceChildren(base, ...this.#grid(first), more);
-  }
-
-  #grid(fields) {
-    return [element("div", "fields", ...fields)];
+    place.replaceChildren(base, element("div", "fields", ...first), more);
   }
 
   #field(field) {

@@ -17,6 +17,7 @@ class Train extends HTMLElement {
   #settings = null;
   #wanted = true; // whether the settings are to be shown although there is a training to look at
   #phase = null;
+  #begun = false; // whether this page has just begun a training
 
   connectedCallback() {
     this.#build();
@@ -28,7 +29,7 @@ class Train extends HTMLElement {
   #build() {
     this.error = element("p", "trouble-line");
     this.error.setAttribute("role", "alert");
-    this.start = button("primary", () => this.#begin("training-start", this.#settings.chosen), texts.start);
+    this.start = Object.assign(element("button", "primary", texts.start), { type: "submit" });
     this.fields = element("div");
     this.unfinished = element("div", "unfinished");
     this.form = element(
@@ -41,12 +42,14 @@ class Train extends HTMLElement {
       element("p", "fine", texts.seed),
       element("div", "row", this.start, this.error),
     );
+    this.form.noValidate = true; // the server says what is wrong, of every field alike
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.start.click();
+      if (this.#settings) this.#begin("training-start", this.#settings.chosen);
     });
 
     this.heading = element("h3");
+    this.heading.setAttribute("aria-live", "polite");
     this.about = element("p", "fine");
     this.progress = element("progress");
     this.progress.setAttribute("aria-label", texts.progress);
@@ -72,6 +75,7 @@ class Train extends HTMLElement {
       Object.assign(element("button", "", texts.setLr), { type: "submit" }),
       this.lrHelp,
     );
+    this.rate.noValidate = true;
     this.rate.addEventListener("submit", setLr);
     this.trouble = element("p", "trouble-line");
     this.trouble.setAttribute("role", "alert");
@@ -101,7 +105,8 @@ class Train extends HTMLElement {
     const { state, isActive } = live;
     if (this.#phase !== state?.phase) {
       if (isActive) this.#wanted = false;
-      if (this.#phase && !isActive) this.#settings = null; // there is another run to begin with
+      if (state.opened) this.#settings = null; // there is another run to begin with
+      else if (!isActive) this.#wanted = true;
       this.#phase = state?.phase;
     }
     if (page.view !== "train") return;
@@ -115,7 +120,8 @@ class Train extends HTMLElement {
     const { phase, now, epochs, steps, history } = state;
     const isRunning = phase === "training" || phase === "paused";
     const obeys = isRunning || phase === "starting";
-    this.heading.textContent = [state.run, texts.phases[phase]].filter(Boolean).join(": ");
+    const heading = [state.run, texts.phases[phase]].filter(Boolean).join(": ");
+    if (this.heading.textContent !== heading) this.heading.textContent = heading; // said once
     this.about.textContent = state.about ? texts.network(state.about, state.parameters) : "";
     this.progress.hidden = !isActive;
     if (epochs && phase !== "starting") this.progress.value = Math.max(now?.at ?? 0, history.length) / epochs;
@@ -141,6 +147,10 @@ class Train extends HTMLElement {
     this.table.hidden = !history.length;
     this.rows.replaceChildren(...history.map((row) => this.#row(row)));
     if (isActive && steps) this.asked = "";
+    if (this.#begun && !this.pause.hidden) {
+      this.#begun = false; // the form has gone, with the button that was pressed
+      this.pause.focus();
+    }
   }
 
   #said(state) {
@@ -210,6 +220,7 @@ class Train extends HTMLElement {
     this.error.textContent = "";
     try {
       await ask(request, fields);
+      this.#begun = true;
       live.follows = true;
     } catch (error) {
       if (!error.isLate) (this.form.hidden ? this.trouble : this.error).textContent = error.message;
