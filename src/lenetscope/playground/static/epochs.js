@@ -105,15 +105,14 @@ class Epochs extends HTMLElement {
     this.first = weightedLayers(page.network).find(({ kind }) => kind === "Conv2d") ?? null;
     if (!this.first) return;
     const { name, filters, channels } = this.first;
-    this.pairs = Array.from({ length: filters }, (_, f) => {
+    this.pairs = Array.from({ length: filters }, () => {
       const [kernel, map] = [element("canvas", "pixels"), element("canvas", "pixels")];
-      const pair = element("div", "pair-of", kernel, map);
-      pair.setAttribute("role", "img");
-      pair.setAttribute("aria-label", texts.pair(f + 1, name));
-      return { pair, kernel, map };
+      return { pair: element("div", "pair-of", kernel, map), kernel, map };
     });
     this.scale = element("div");
     const grid = element("div", "pairs-of", ...this.pairs.map(({ pair }) => pair));
+    grid.setAttribute("role", "img");
+    grid.setAttribute("aria-label", texts.pairs(filters, name));
     this.filters.append(element("h3", "", texts.filters(name)), element("p", "fine", texts.above(channels)), this.scale, grid);
     this.bound = 0;
   }
