@@ -21,6 +21,7 @@ export class FilterEditor {
     this.title = element("h4");
     this.off = button("", () => this.#scale(this.#change.scale === 0 ? 1 : 0));
     this.back = button("quiet", () => changes.reset(this.item, this.filter), texts.reset);
+    this.back.setAttribute("aria-label", texts.resetThis);
     this.slider = Object.assign(element("input"), { type: "range", ...SCALE });
     this.slider.addEventListener("input", () => this.#scale(Number(this.slider.value)));
     this.number = element("output");
