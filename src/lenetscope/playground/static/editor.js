@@ -11,6 +11,7 @@ const texts = TEXTS.filters;
 const SCALE = { min: -2, max: 2, step: 0.05 };
 const LARGEST = 1000; // the most that a number of a kernel may be
 const DIGITS = 3; // decimals of its numbers
+const GREYS = Uint8Array.from({ length: 3 * 256 }, (_, i) => Math.floor(i / 3));
 
 /** The editor. */
 export class FilterEditor {
@@ -20,6 +21,7 @@ export class FilterEditor {
     this.title = element("h4");
     this.off = button("", () => this.#scale(this.#change.scale === 0 ? 1 : 0));
     this.back = button("quiet", () => changes.reset(this.item, this.filter), texts.reset);
+    this.back.setAttribute("aria-label", texts.resetThis);
     this.slider = Object.assign(element("input"), { type: "range", ...SCALE });
     this.slider.addEventListener("input", () => this.#scale(Number(this.slider.value)));
     this.number = element("output");
@@ -118,6 +120,17 @@ export class FilterEditor {
     });
   }
 
+  /** Show a map of a step, or, for -1, a channel of the image, in grey. */
+  #showInput(number, map) {
+    if (number >= 0) {
+      const output = page.outputs.layers[number];
+      paintStepMap(this.given, output, map, page.scales.signed, largest(output.values));
+      return;
+    }
+    const [, height, width] = page.network.inputShape;
+    paint(this.given, page.pixels, map * height * width, width, height, GREYS, false, 255);
+  }
+
   /** Show the filter as it is now, and what it makes of the drawing. */
   show() {
     if (!page.outputs) return;
@@ -128,11 +141,8 @@ export class FilterEditor {
     this.slider.value = scale;
     this.number.textContent = `× ${decimal(scale, 2)}`;
     this.#showKernel();
-    const [number] = item.layer.inputs;
-    const input = page.outputs.layers[number] ?? { shape: page.network.inputShape, values: page.outputs.input };
     const taken = firstChannel(item, filter) + channel;
-    const [, height, width] = input.shape;
-    paint(this.given, input.values, taken * height * width, width, height, page.scales.signed, true, largest(input.values));
+    this.#showInput(item.layer.inputs[0], taken);
     const output = page.outputs.layers[item.numbers[0]];
     paintStepMap(this.map, output, filter, page.scales.signed, largest(output.values));
     this.captions[0].textContent = this.#inputName(taken);

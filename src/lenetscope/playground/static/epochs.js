@@ -72,7 +72,8 @@ class Epochs extends HTMLElement {
       this.#choose(epochs[this.ages.nearest(epoch)]);
     };
     this.chart = new Curves(follow);
-    this.legend = element("ul", "curve-legend");
+    this.legend = element("ul", "curve-legend blank");
+    this.chart.element.classList.add("blank");
     this.answer = element("p", "fine");
     this.histories = ["accuracy", "loss"].map((what) => ({ what, chart: new Curves(follow) }));
     this.past = element("div", "columns");
@@ -105,17 +106,16 @@ class Epochs extends HTMLElement {
     this.first = weightedLayers(page.network).find(({ kind }) => kind === "Conv2d") ?? null;
     if (!this.first) return;
     const { name, filters, channels } = this.first;
-    this.pairs = Array.from({ length: filters }, (_, f) => {
+    this.pairs = Array.from({ length: filters }, () => {
       const [kernel, map] = [element("canvas", "pixels"), element("canvas", "pixels")];
-      const pair = element("div", "pair-of", kernel, map);
-      pair.setAttribute("role", "img");
-      pair.setAttribute("aria-label", texts.pair(f + 1, name));
-      return { pair, kernel, map };
+      return { pair: element("div", "pair-of", kernel, map), kernel, map };
     });
     this.scale = element("div");
     const grid = element("div", "pairs-of", ...this.pairs.map(({ pair }) => pair));
+    grid.setAttribute("role", "img");
+    grid.setAttribute("aria-label", texts.pairs(filters, name));
     this.filters.append(element("h3", "", texts.filters(name)), element("p", "fine", texts.above(channels)), this.scale, grid);
-    this.bound = 0;
+    Object.assign(this, { bound: 0, measured: new WeakSet() });
   }
 
   /** The view was chosen, or left. */
@@ -202,7 +202,7 @@ class Epochs extends HTMLElement {
   #showCurves() {
     const { ages, probabilities } = this;
     const drawn = probabilities && !page.empty;
-    this.chart.element.hidden = this.legend.hidden = !drawn;
+    for (const each of [this.chart.element, this.legend]) each.classList.toggle("blank", !drawn);
     if (!drawn) {
       this.answer.textContent = page.empty ? texts.empty : texts.waiting;
       return;
@@ -238,16 +238,16 @@ class Epochs extends HTMLElement {
     const [number] = first.numbers;
     const { weights } = page.network;
     // one scale for all epochs, so that the filters can be seen to grow
-    const bounds = [...ages.weights.values(), page.base].map((each) => pictureBound(each, first));
-    if (Math.max(...bounds) > this.bound) {
-      this.bound = Math.max(...bounds);
-      this.scale.replaceChildren(scaleBar(this.bound, page.scales.signed));
-    }
+    const fresh = [...ages.weights.values(), page.base].filter((each) => !this.measured.has(each));
+    for (const each of fresh) this.measured.add(each);
+    const bound = Math.max(this.bound, ...fresh.map((each) => pictureBound(each, first)));
+    if (bound > this.bound) this.scale.replaceChildren(scaleBar(bound, page.scales.signed));
+    this.bound = bound;
     const output = page.outputs.layers[number];
-    const bound = largest(output.values);
+    const most = largest(output.values);
     pairs.forEach(({ kernel, map }, f) => {
       paintFilter(kernel, weights, first, f, null, this.bound, page.scales.signed);
-      paintStepMap(map, output, f, page.scales.signed, bound);
+      paintStepMap(map, output, f, page.scales.signed, most);
     });
   }
 

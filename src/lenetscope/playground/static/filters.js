@@ -19,7 +19,7 @@ class Filters extends HTMLElement {
   connectedCallback() {
     this.changes = new Changes();
     this.summary = element("strong");
-    this.prediction = element("span");
+    this.prediction = element("span", "drawn");
     this.counted = element("p", "counted");
     this.counted.setAttribute("aria-live", "polite");
     const reset = button("", () => this.changes.resetAll(), texts.resetAll);
@@ -53,7 +53,7 @@ class Filters extends HTMLElement {
     this.rows = found.filter((item) => item.isModule && item.kind === "Conv2d").map((item) => this.#filterRow(item));
     this.unitRows = found.filter((item) => item.isModule && isHidden(item)).map((item) => this.#unitRow(item));
     this.counted.textContent = texts.counting;
-    this.asked = this.chosen = null;
+    this.asked = this.chosen = this.base = null;
     this.editor = new FilterEditor(this.changes);
     const others = found.filter((item) => !item.isModule && item.kind === "Conv2d").length;
     this.replaceChildren(
@@ -183,10 +183,23 @@ class Filters extends HTMLElement {
 
   /** The prediction stands in sight of what changes it: on a phone the drawing is far away. */
   #showPrediction() {
-    const { probabilities } = page.outputs;
-    const best = probabilities.indexOf(Math.max(...probabilities));
-    const text = texts.prediction(page.network.classes[best], percent(probabilities[best]));
-    this.prediction.textContent = page.empty ? "" : text;
+    const said = (probabilities) => {
+      const best = probabilities.indexOf(Math.max(...probabilities));
+      return texts.says(page.network.classes[best], percent(probabilities[best]));
+    };
+    const [before, now] = [said(this.#unedited()), said(page.outputs.probabilities)];
+    this.prediction.textContent = page.empty ? "" : texts.prediction(before, now);
+  }
+
+  /** What the network says of the drawing without any change; it runs again for another drawing only. */
+  #unedited() {
+    const { base, pixels, network, outputs } = page;
+    if (network.weights === base) return outputs.probabilities;
+    if (this.base !== base || !this.pixels?.every((value, i) => value === pixels[i])) {
+      const trained = Object.assign(Object.create(network), { weights: base });
+      Object.assign(this, { base, pixels, probabilities: trained.run(outputs.input).probabilities });
+    }
+    return this.probabilities;
   }
 
   /** Let the server count what the edited network classifies correctly, after a while without changes. */

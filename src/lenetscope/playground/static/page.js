@@ -89,7 +89,7 @@ class Page extends EventTarget {
 
   /** Whether the weights are those that the run ended with, unedited. */
   get isAsTrained() {
-    return this.epoch === null && !this.edits.size;
+    return (this.epoch === null || this.epoch === this.facts.lastEpoch) && !this.edits.size;
   }
 
   emit(kind) {

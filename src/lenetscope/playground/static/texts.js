@@ -216,7 +216,7 @@ export const TEXTS = {
     above: (channels) =>
       `Each filter${channels > 1 ? ` (the mean over its ${channels} channels)` : ""}, and below it the map that it makes ` +
       "of the drawing. The colours of the filters mean the same in every epoch.",
-    pair: (number, name) => `filter ${number} of ${name} and its map`,
+    pairs: (count, name) => `${count} filters of ${name}, and their maps`,
   },
   filters: {
     tab: "Filters",
@@ -245,7 +245,8 @@ export const TEXTS = {
     made: "its map",
     off: "Switch off",
     on: "Switch on",
-    reset: "Reset this filter",
+    reset: "Reset",
+    resetThis: "Reset this filter",
     resetAll: "Reset all",
     scale: "Scale its output",
     units: (count, name) => `${count} units of ${name}`,
@@ -257,7 +258,8 @@ export const TEXTS = {
       const parts = [filters && counted(filters, "filter"), units && counted(units, "unit")].filter(Boolean);
       return `${parts.join(" and ")} changed`;
     },
-    prediction: (name, probability) => `Prediction: ${name}, ${probability}`,
+    says: (name, probability) => `${name}, ${probability}`,
+    prediction: (before, now) => `Prediction: ${before === now ? now : `${before} → ${now}`}`,
     counting: "Counting …",
     /** Texts, of which every second one is set off. */
     counted: ({ images, before, after, changed }) => {
