@@ -25,8 +25,8 @@ export function paled(pixels, [channels, height, width]) {
 export function paintOver(canvas, values, signed, pixels, shape) {
   const [, height, width] = shape;
   const bound = largest(values);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   paint(canvas, signed ? values : values.map(Math.abs), 0, width, height, page.scales.signed, true, bound);
-  const context = canvas.getContext("2d");
   const picture = context.getImageData(0, 0, width, height);
   const below = paled(pixels, shape);
   for (let i = 0; i < width * height; i++)
@@ -125,7 +125,6 @@ export class AttributionMaps {
   #add({ name, signed }) {
     const [title, about] = texts.methods[name] ?? [name, ""];
     const canvas = element("canvas", "pixels why-over");
-    canvas.getContext("2d", { willReadFrequently: true });
     canvas.setAttribute("role", "img");
     const ramp = element("canvas");
     ramp.setAttribute("aria-hidden", "true");

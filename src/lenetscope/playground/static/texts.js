@@ -86,7 +86,7 @@ export const TEXTS = {
       play: "Play",
       pause: "Pause",
       steps: "Strokes drawn so far",
-      step: (done, count) => `${done} of ${count} strokes`,
+      step: (done, count) => `${done} of ${count === 1 ? "1 stroke" : `${count} strokes`}`,
       marked: "mark the strokes",
       added: "drawn",
       erased: "erased",
