@@ -127,7 +127,7 @@ def test_maps_follow_the_drawing_and_the_class(visit: Callable[..., Visitor]) ->
     assert "Draw something" in view.inner_text()
     assert not view.locator("h3").first.is_visible()
     visitor.draw(SEVEN)
-    visitor.until("document.querySelectorAll('.why-verdict').length === 4")
+    visitor.until("document.querySelectorAll('.why-verdict').length === 4", 60)
     assert view.locator("h3").first.inner_text() == "Which pixels speak for 7"
     canvas = view.get_by_role("img", name="The drawing, coloured by Occlusion for 7")
     for_seven = canvas.evaluate("each => each.toDataURL()")
@@ -173,7 +173,7 @@ def test_strokes_are_shown_step_by_step_and_put_on_the_pad(visit: Callable[..., 
     view = visitor.page.locator("play-why")
     view.locator("select").select_option(label="9")
     view.get_by_role("button", name=FIND).click()
-    visitor.until("!document.querySelector('.why-change').hidden")
+    visitor.until("!document.querySelector('.why-change').hidden", 60)
     assert "into 9" in view.get_by_role("status").inner_text()
     # without motion the end is shown, and the slider goes back
     assert view.locator(".why-change .bars .best .label").inner_text() == "9"
@@ -188,23 +188,33 @@ def test_strokes_are_shown_step_by_step_and_put_on_the_pad(visit: Callable[..., 
     assert visitor.prediction.startswith("9, with")
     assert view.locator(".why-change").is_visible()
     visitor.draw([(0.1, 0.9), (0.2, 0.9)])
-    visitor.until("document.querySelector('.why-change').hidden")
+    visitor.until("document.querySelector('.why-change').hidden", 60)
     assert "search again" in view.get_by_role("status").inner_text()
 
 
 def test_strokes_are_drawn_one_after_the_other(visit: Callable[..., Visitor]) -> None:
     visitor = at_why(visit, reduced_motion="no-preference")
+    visitor.page.evaluate(
+        """() => {
+            performance.now = () => 0;
+            window.requestAnimationFrame = (draw) => (window.next = draw);
+            window.cancelAnimationFrame = () => (window.next = null);
+        }"""
+    )
     view = visitor.page.locator("play-why")
     view.get_by_role("button", name=FIND).click()
-    visitor.until("!document.querySelector('.why-change').hidden")
+    visitor.until("!document.querySelector('.why-change').hidden", 60)
     slider = view.get_by_role("slider")
-    visitor.until("(v => v > 0 && v < 1)(document.querySelector('.why-play input').value)")
+    visitor.page.evaluate("next(385)")  # half of the 0.77 s in which the first stroke is drawn
+    assert slider.input_value() == "0.5"
+    assert view.locator(".why-change .bars .best .label").count() == 1
     view.get_by_role("button", name="Pause").click()
-    here = slider.input_value()
-    visitor.page.wait_for_timeout(150)
-    assert slider.input_value() == here
+    assert visitor.page.evaluate("next") is None
+    assert slider.input_value() == "0.5"
     view.get_by_role("button", name="Play").click()
-    visitor.until("(each => each.value === each.max)(document.querySelector('.why-play input'))")
+    visitor.page.evaluate("next(60_000)")
+    assert slider.input_value() == slider.get_attribute("max")
+    assert view.get_by_role("button", name="Play").is_visible()
 
 
 def test_what_lies_behind_the_pen_is_drawn(visit: Callable[..., Visitor]) -> None:
@@ -224,12 +234,12 @@ def test_a_network_without_maps_and_with_colours(
     visit: Callable[..., Visitor], strange: Playground
 ) -> None:
     visitor = at_why(visit, place=strange, width=320)
-    visitor.until("document.querySelectorAll('.why-verdict').length === 3")
+    visitor.until("document.querySelectorAll('.why-verdict').length === 3", 60)
     view = visitor.page.locator("play-why")
     assert "this network has none" in view.inner_text()
     assert view.locator(".why-classes button").count() == 27
     view.get_by_role("button", name=FIND).click()
-    visitor.until("!/Searching/.test(document.querySelector('.why-said').textContent)")
+    visitor.until("!/Searching/.test(document.querySelector('.why-said').textContent)", 60)
     assert visitor.value("document.documentElement.scrollWidth") == 320
 
 
@@ -239,7 +249,7 @@ def test_it_says_what_it_is_about_when_the_network_was_changed(visit: Callable[.
         "() => { lenetscope.page.edits.set('test', () => {}); lenetscope.page.applyEdits(); }"
     )
     assert "left out here" in visitor.page.locator("play-why").inner_text()
-    visitor.until("document.querySelectorAll('.why-verdict').length === 4")
+    visitor.until("document.querySelectorAll('.why-verdict').length === 4", 60)
 
 
 def test_a_failure_is_told(visit: Callable[..., Visitor]) -> None:
@@ -250,10 +260,10 @@ def test_a_failure_is_told(visit: Callable[..., Visitor]) -> None:
     )
     visitor.draw(SEVEN)
     visitor.page.locator("#tab-why").click()
-    visitor.until("/so it is/.test(document.querySelector('play-why .refusal').textContent)")
+    visitor.until("/so it is/.test(document.querySelector('play-why .refusal').textContent)", 60)
     visitor.page.unroute("**/api/attribution")
     visitor.draw([(0.5, 0.5), (0.6, 0.5)])
-    visitor.until("document.querySelectorAll('.why-verdict').length === 4")
+    visitor.until("document.querySelectorAll('.why-verdict').length === 4", 60)
     assert not visitor.page.locator("play-why .refusal").is_visible()
     assert any("422" in message for message in visitor.messages)
     visitor.messages.clear()
