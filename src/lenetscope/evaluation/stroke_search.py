@@ -93,7 +93,7 @@ class StrokeSearch:
         self.generator = torch.Generator().manual_seed(seed)
         border = torch.cat([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], dim=1)
         self.paper = border.median(dim=1).values[:, None, None]  # (C, 1, 1)
-        distance = (image - self.paper).norm(dim=0)  # (H, W)
+        distance = (image - self.paper).float().norm(dim=0)  # (H, W)
         self.span = float(distance.max())
         if self.span == 0:
             raise DataError("the image has a single colour: there is nothing to change by strokes.")
@@ -240,7 +240,7 @@ class StrokeSearch:
         once, which = torch.unique(strokes.flatten(0, 1), dim=0, return_inverse=True)
         masks = stroke_masks(once, *self.image.shape[1:]).to(images.dtype)
         masks = masks[which.view(count, many)]  # (n, S, H, W)
-        ink = torch.zeros(count, many, dtype=images.dtype, device=strokes.device)
+        ink = torch.zeros(count, many, device=strokes.device)
         for k in range(many):
             mask = masks[:, k, None]  # (n, 1, H, W)
             drawn = images + mask * (self.colours[strokes[:, k, ADDED].long()] - images)
@@ -266,7 +266,7 @@ class StrokeSearch:
         """Return the lengths of differences of colours (…, C, H, W), in that of paper and ink."""
         one = difference.shape[-3] == 1
         lengths = difference.squeeze(-3).abs() if one else torch.linalg.vector_norm(difference, dim=-3)
-        return lengths / self.span
+        return lengths.float() / self.span
 
     def _apart(self, changes: Sequence[Change], count: int) -> list[Change]:
         """Return the first changes whose last strokes are not nearly the same."""

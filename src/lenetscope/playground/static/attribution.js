@@ -17,7 +17,7 @@ export function paled(pixels, [channels, height, width]) {
   const dark = grey && pixels.subarray(0, area).reduce((sum, v) => sum + v, 0) < 127 * area;
   return Float32Array.from({ length: 3 * area }, (_, i) => {
     const value = pixels[(grey ? 0 : i % 3) * area + Math.floor(i / 3)] / 255;
-    return 0.55 + 0.45 * (dark ? 1 - value : value);
+    return 0.72 + 0.28 * (dark ? 1 - value : value);
   });
 }
 
@@ -25,8 +25,8 @@ export function paled(pixels, [channels, height, width]) {
 export function paintOver(canvas, values, signed, pixels, shape) {
   const [, height, width] = shape;
   const bound = largest(values);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   paint(canvas, signed ? values : values.map(Math.abs), 0, width, height, page.scales.signed, true, bound);
-  const context = canvas.getContext("2d");
   const picture = context.getImageData(0, 0, width, height);
   const below = paled(pixels, shape);
   for (let i = 0; i < width * height; i++)
@@ -109,6 +109,8 @@ export class AttributionMaps {
   #show(found, pixels) {
     this.#complain("");
     const name = page.network.classes[found.target];
+    const order = Object.keys(texts.methods);
+    found.methods.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
     for (const method of found.methods) {
       if (!this.shown.has(method.name)) this.#add(method);
       this.#fill(this.shown.get(method.name), method, found, name, pixels);
@@ -130,25 +132,34 @@ export class AttributionMaps {
     paint(ramp, steps, 0, 64, 1, page.scales.signed, true, 1);
     const [low, high] = texts.ends[signed ? "signed" : "positive"];
     const scale = element("p", "scale", low, ramp, high);
-    const [holds, check] = [element("p", "why-verdict"), element("p", "fine")];
+    const [holds, drop, complete] = [element("p", "why-verdict"), element("p", "fine"), element("p", "fine")];
+    const bars = Object.entries(texts.drops).map(([kind, text]) => {
+      const [fill, value] = [element("i"), element("span", "probability")];
+      return { kind, fill, value, item: element("li", "", element("span", "label", text), element("span", "bar", fill), value) };
+    });
+    const list = element("ol", "bars", ...bars.map(({ item }) => item));
+    list.style.setProperty("--label", "4.8em");
     const head = [element("h4", "", title), element("p", "fine", about)];
-    this.cards.append(element("article", "why-map", ...head, canvas, scale, holds, check));
-    this.shown.set(name, { canvas, holds, check, title });
+    this.cards.append(element("article", "why-map", ...head, canvas, scale, holds, drop, list, complete));
+    this.shown.set(name, { canvas, holds, drop, bars, complete, title });
   }
 
-  #fill({ canvas, holds, check, title }, method, found, name, pixels) {
+  #fill({ canvas, holds, drop, bars, complete, title }, method, found, name, pixels) {
     const { inputShape } = page.network;
     paintOver(canvas, decodeFloats(method.values), method.signed, pixels, inputShape);
     canvas.setAttribute("aria-label", texts.image(title, name));
-    const [drop, ink, chance] = [method.drop, found.ink, found.chance].map((value) => decimal(value, 1));
-    const how = verdict(method.drop, found.ink, found.chance);
-    holds.textContent = texts.verdicts[how];
-    holds.dataset.verdict = how;
-    const said = [texts.drop(Math.round(100 * found.fraction), drop, ink, chance)];
-    if (method.gap !== null) {
-      const rose = found.logit - found.blank;
-      said.push(texts.complete(decimal(method.sum, 2), decimal(rose, 2), decimal(Math.abs(method.gap), 2)));
+    holds.dataset.verdict = verdict(method.drop, found.ink, found.chance);
+    holds.textContent = texts.verdicts[holds.dataset.verdict];
+    drop.textContent = texts.drop(Math.round(100 * found.fraction));
+    const drops = { marked: method.drop, ink: found.ink, chance: found.chance };
+    const most = Math.max(...found.methods.map((each) => each.drop), found.ink, found.chance, 1e-9);
+    for (const { kind, fill, value, item } of bars) {
+      item.classList.toggle("best", kind === "marked");
+      fill.style.setProperty("--p", Math.max(0, drops[kind] / most).toFixed(4));
+      value.textContent = decimal(drops[kind], 1);
     }
-    check.textContent = said.join(" ");
+    if (method.gap === null) return;
+    const [sum, rose, gap] = [method.sum, found.logit - found.blank, Math.abs(method.gap)];
+    complete.textContent = texts.complete(...[sum, rose, gap].map((value) => decimal(value, 2)));
   }
 }

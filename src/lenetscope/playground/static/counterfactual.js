@@ -77,7 +77,7 @@ export class ChangeOfMind {
         element("div", "why-stage", this.canvas, this.marks),
         element("p", "fine row", ...key, element("label", "check", this.marked, texts.marked)),
       ),
-      element("div", "", this.bars, element("div", "row why-play", this.play, this.slider), this.keep),
+      element("div", "", this.bars, element("div", "row why-play", this.play, this.slider, this.keep)),
     );
   }
 

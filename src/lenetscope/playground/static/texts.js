@@ -1,9 +1,7 @@
-const falls = (drop) => (drop.startsWith("−") ? `rises by ${drop.slice(1)}` : `falls by ${drop}`);
-
-/** How much ink was added and erased, in pixels of full ink. */
+/** How much ink was drawn and erased, in pixels of full ink. */
 function inkOf(added, erased) {
-  const parts = [added && `${added} pixels of ink drawn`, erased && `${erased} erased`].filter(Boolean);
-  return parts.length ? parts.join(", ") : "no ink";
+  const parts = [added && `${added} px of ink drawn`, erased && `${erased} px of ink erased`].filter(Boolean);
+  return parts.join(" and ");
 }
 
 /** Every English text of the playground, by the place where it stands; its modules hold none of their own. */
@@ -123,27 +121,27 @@ export const TEXTS = {
     unedited: "What you changed in the network is left out here: this is about the network as it was trained.",
     maps: {
       heading: (name) => `Which pixels speak for ${name}`,
-      about: "Four methods, one question each. Where they agree, and the check below a map holds, believe it.",
+      about: "Red speaks for it, blue against it. Four methods say so, and below each map stands whether to believe it.",
       classes: "Class to explain",
       predicted: (name) => (name === null ? "Predicted" : `Predicted: ${name}`),
       methods: {
-        saliency: ["Saliency", "How fast the logit changes with each pixel."],
-        "integrated-gradients": ["Integrated gradients", "What each pixel adds to the logit, from black to the drawing."],
-        "grad-cam": ["Grad-CAM", "Where the last feature maps speak for the class."],
+        "integrated-gradients": ["Integrated gradients", "What each pixel adds to the logit on the way from black to the drawing."],
         occlusion: ["Occlusion", "How far the logit falls when a small patch is blacked out."],
+        "grad-cam": ["Grad-CAM", "Where the last feature maps speak for the class."],
+        saliency: ["Saliency", "How strongly the logit depends on each pixel."],
       },
       image: (method, name) => `The drawing, coloured by ${method} for ${name}`,
       ends: { signed: ["against", "for"], positive: ["little", "much"] },
-      drop: (percent, marked, ink, chance) =>
-        `Without the ${percent} % of pixels marked most, the logit ${falls(marked)}; ` +
-        `without as many of the brightest, it ${falls(ink)}; without random ones, it ${falls(chance)}.`,
+      drop: (percent) => `With ${percent} % of the pixels blacked out, the logit falls by:`,
+      drops: { marked: "marked", ink: "brightest", chance: "random" },
       verdicts: {
-        faithful: "Holds: it finds what matters better than brightness does.",
-        ink: "Only finds the ink: no better than the brightest pixels.",
-        chance: "Do not believe it here: no better than random pixels.",
+        faithful: "It marks what the network uses.",
+        ink: "Weak: the brightest pixels matter more.",
+        chance: "Do not believe it here: random pixels matter as much.",
       },
       complete: (sum, difference, gap) =>
-        `All values add up to ${sum}; the logit rose by ${difference} from black to the drawing: ${gap} is missing.`,
+        `Complete: all values add up to ${sum}, and the logit rises by ${difference} from black to the drawing ` +
+        `(gap ${gap}).`,
       missing: {
         "grad-cam": "Grad-CAM needs feature maps, and this network has none.",
       },
@@ -157,7 +155,7 @@ export const TEXTS = {
       searching: "Searching …",
       found: ({ count, from, to, added, erased, percent, tried }) =>
         `${count === 1 ? "One stroke turns" : `${count} strokes turn`} ${from} into ${to}: ${inkOf(added, erased)}, ` +
-        `${percent} of the ink of the drawing. ${tried} drawings were tried.`,
+        `${percent} of the drawing's ink. ${tried} drawings were tried.`,
       none: ({ to, chance, tried }) =>
         `No strokes found that turn it into ${to}: in ${tried} trials it came no nearer than ${chance}. These are the ` +
         "strokes that came nearest.",
@@ -166,7 +164,7 @@ export const TEXTS = {
       play: "Play",
       pause: "Pause",
       steps: "Strokes drawn so far",
-      step: (done, count) => `${done} of ${count} strokes`,
+      step: (done, count) => `${done} of ${count === 1 ? "1 stroke" : `${count} strokes`}`,
       marked: "mark the strokes",
       added: "drawn",
       erased: "erased",
