@@ -58,7 +58,7 @@ const open = startShare(panel, explainer, choose, VIEWS);
 try {
   await open();
 } catch (error) {
-  tell(error.message);
+  tell(error.message, true, Infinity);
 }
 
 /** For the browser's console. */
