@@ -241,10 +241,20 @@ def test_pictures_are_pasted_and_dropped(visit: Visit, playground: Playground) -
         file, text = number(playground, digit)
         visitor.page.evaluate(TRANSFER, [list(file), "image/png", kind])
         expect(read).to_contain_text(f"It reads {text}, with")
+    dialog = visitor.page.locator("#own-picture dialog")
+    visitor.page.evaluate(TRANSFER, [[1, 2, 3], "text/plain", "drop"])
+    expect(dialog).to_contain_text("This is no picture.")
+    visitor.page.keyboard.press("Escape")
     visitor.page.evaluate(TRANSFER, [[1, 2, 3], "text/plain", "drop"])
     expect(visitor.page.locator("#trouble")).to_contain_text("This is no picture.")
+    visitor.page.evaluate("""() => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(8_100_000)], "large.png", { type: "image/png" }));
+      dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, cancelable: true }));
+    }""")
+    expect(visitor.page.locator("#trouble")).to_contain_text("8.1 MB; the limit is 8 MB")
     visitor.page.evaluate(TRANSFER, [[1, 2, 3], "image/png", "paste"])
-    expect(visitor.page.locator("#own-picture dialog")).to_contain_text("is not a picture")
+    expect(dialog).to_contain_text("is not a picture")
     visitor.messages.clear()  # the browser notes the status 422
 
 

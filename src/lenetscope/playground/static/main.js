@@ -74,7 +74,7 @@ startRuns(find("run"), (error) => tell(error.message));
 try {
   await open();
 } catch (error) {
-  tell(error.message);
+  tell(error.message, true, Infinity);
 }
 
 /** For the browser's console. */

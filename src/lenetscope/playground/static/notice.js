@@ -3,12 +3,12 @@
 const LASTS = 9000; // milliseconds
 let timer;
 
-/** Say something for a few seconds; what is wrong is marked. */
-export function tell(text, isWrong = true) {
+/** Say something, by default for some seconds; what is wrong is marked. */
+export function tell(text, isWrong = true, lasts = LASTS) {
   const place = document.getElementById("trouble");
   clearTimeout(timer);
   place.textContent = text;
   place.hidden = !text;
   place.classList.toggle("done", !isWrong);
-  timer = setTimeout(() => (place.hidden = true), LASTS);
+  if (lasts < Infinity) timer = setTimeout(() => (place.hidden = true), lasts);
 }

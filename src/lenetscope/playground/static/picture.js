@@ -76,8 +76,8 @@ class OwnPicture extends HTMLElement {
   async read(file) {
     if (!file) return;
     this.file.value = "";
-    if (file.size > MOST_BYTES) return tell(texts.large(file.size, MOST_BYTES));
-    if (!file.type.startsWith("image/")) return tell(texts.other);
+    if (file.size > MOST_BYTES) return this.#refuse(texts.large(file.size, MOST_BYTES));
+    if (!file.type.startsWith("image/")) return this.#refuse(texts.other);
     this.open();
     const image = await shown(file);
     this.#show(image ? [image] : [], texts.reading);
@@ -87,6 +87,12 @@ class OwnPicture extends HTMLElement {
     } catch (error) {
       if (!error.isLate) this.line.textContent = error.message;
     }
+  }
+
+  /** Say why a file is not read; a line at the foot of the page would be behind the dialog. */
+  #refuse(reason) {
+    if (this.dialog.open) this.#show([], reason);
+    else tell(reason);
   }
 
   #answer({ whole, warning, reading }, name) {

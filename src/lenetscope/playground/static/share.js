@@ -127,7 +127,7 @@ async function copyAddress() {
   history.replaceState(null, "", await address());
   try {
     await navigator.clipboard.writeText(location.href);
-    tell(texts.copied, false);
+    tell(texts.copied(location.hash.includes("drawing=")), false);
   } catch {
     tell(texts.byHand, false);
   }

@@ -356,8 +356,8 @@ export const TEXTS = {
   share: {
     button: "Share",
     save: "Save view",
-    copied: "Copied: the address of this page, with your drawing in it.",
-    byHand: "Copy the address of this page from the address bar; your drawing is in it.",
+    copied: (isDrawn) => `Copied: the address of this page${isDrawn ? ", with your drawing in it" : ""}.`,
+    byHand: "Copy the address of this page from the address bar; it leads to what is shown now.",
     saving: "Saving …",
     saved: "Saved: one file with the network and your drawing, which opens without a server.",
     drawing: "The drawing of the address, pixel for pixel.",
