@@ -12,6 +12,7 @@ import { showLegend } from "./legend.js";
 import { page } from "./page.js";
 import { startTabs } from "./tabs.js";
 import { fillTexts, TEXTS } from "./texts.js";
+import { Tour } from "./tour.js";
 import "./train.js";
 import "./why.js";
 
@@ -21,7 +22,7 @@ fillTexts(document);
 for (const kind of ["pointerdown", "keydown"]) // styles differ for who draws by keyboard
   addEventListener(kind, () => (document.documentElement.dataset.by = kind), true);
 startTheme(find("theme"));
-startTabs(find("tabs"));
+const choose = startTabs(find("tabs"));
 
 const explainer = new Explainer(find);
 const hover = new Hover(find);
@@ -52,6 +53,8 @@ page.on("run", () => {
   hover.update();
 });
 page.update = () => panel.update();
+page.trace = (places) => panel.trace(places);
+new Tour(find("actions"), hover, choose);
 
 try {
   await page.open();

@@ -38,6 +38,8 @@ class Page extends EventTarget {
   view = "layers";
   /** Runs the network on the drawing again; the pad sets it. */
   update = () => {};
+  /** Draws a line through places from 0 to 1; the pad sets it. */
+  trace = () => {};
 
   /** Show a run that the server has open, by default the first. */
   async open(run = null, epoch = null) {

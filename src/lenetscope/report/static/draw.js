@@ -190,6 +190,13 @@ export class DrawingPanel {
     }, 120);
   }
 
+  /** Draw a line through places, [x, y] from 0 to 1 each. */
+  trace(places) {
+    const points = places.map(([x, y]) => [x * this.pad.width, y * this.pad.height]);
+    points.slice(1).forEach((point, i) => this.#stroke(points[i], point));
+    this.update();
+  }
+
   /** From now on it is a drawing, and no test image. */
   #begin() {
     if (this.greeting) this.clear();
