@@ -28,7 +28,7 @@ FIELDS = """async ([description, asked]) => {
 
 
 def positive(model: nn.Module) -> nn.Module:
-    """Make every gradient positive: positive weights, so small that nothing saturates; means for maxima."""
+    """Make every gradient positive: by small positive weights, and means in place of maxima."""
     generator = torch.Generator().manual_seed(0)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
@@ -52,7 +52,7 @@ def support(gradient: Tensor) -> list[int] | None:
 
 
 def gradient_supports(name: str) -> tuple[dict[str, Any], list[list[int]], list[Any]]:
-    """Return a network as the page has it, places in its layers, and the pixels with gradients there."""
+    """Return a network as the page has it, places in its layers, and the pixels with gradients."""
     model = MODELS.get(name)((1, 28, 28), classes=10).eval()
     graph = network.describe(model, (1, 28, 28))
     image = torch.rand(1, 1, 28, 28, dtype=torch.float64, requires_grad=True)
@@ -107,10 +107,10 @@ def test_the_image_is_the_first_row_and_the_probabilities_are_the_last(
     visitor.draw(SEVEN)
     visitor.until("!page.empty")
     same = """(() => {
-      const grey = (canvas) => [...canvas.getContext("2d").getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 < 3);
-      const [row, input] = [document.querySelector("#layers canvas.pixels"), document.getElementById("input")];
-      const [a, b] = [grey(row), grey(input)];
-      return a.some((v) => v > 0) && a.every((v, i) => Math.abs(v - b[i]) <= 1);
+      const context = (place) => document.querySelector(place).getContext("2d");
+      const data = (place) => context(place).getImageData(0, 0, 28, 28).data;
+      const [a, b] = [[...data("#layers canvas.pixels")], data("#input")];
+      return a.some((v, i) => i % 4 === 0 && v > 0) && a.every((v, i) => Math.abs(v - b[i]) <= 1);
     })()"""
     assert visitor.page.evaluate(same)
 
@@ -151,7 +151,8 @@ def test_the_frame_on_the_pad_is_where_the_input_came_from(visit: Callable[..., 
     visitor.draw([(0.4, 0.3), (0.4, 0.7)])
     visitor.until("!page.empty")
     ys = visitor.value(
-        "[...Array(28).keys()].filter((y) => [...page.pixels.subarray(28 * y, 28 * y + 28)].some((v) => v > 200))"
+        "[...Array(28).keys()].filter((y) =>"
+        " page.pixels.subarray(28 * y, 28 * y + 28).some((v) => v > 200))"
     )
     found = visitor.value("((s) => [s.left, s.top, s.width, s.height].map((v) => v / 280))(page.seen)")
     top = found[1] + found[3] * ys[0] / 28
@@ -211,9 +212,9 @@ def test_pointing_takes_far_less_than_a_frame(visit: Callable[..., Visitor]) -> 
       const took = [];
       for (const button of document.querySelectorAll("#layers .layer:nth-child(5) button")) {
         const box = button.getBoundingClientRect();
-        const at = { bubbles: true, clientX: box.left + box.width / 3, clientY: box.top + box.height / 2, pointerType: "mouse" };
+        const [clientX, clientY] = [box.left + box.width / 3, box.top + box.height / 2];
         const start = performance.now();
-        button.dispatchEvent(new PointerEvent("pointermove", at));
+        button.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX, clientY }));
         document.body.offsetWidth;
         took.push(performance.now() - start);
       }

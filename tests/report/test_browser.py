@@ -115,7 +115,8 @@ def test_headings_landmarks_texts_and_labels(reader: Reader, any_page: Path) -> 
         assert page.locator(landmark).count() == 1
     nameless = page.evaluate("""() => [
       ...[...document.images].filter((e) => !e.alt),
-      ...[...document.querySelectorAll("svg")].filter((e) => e.ariaHidden !== "true" && (e.role !== "img" || !e.ariaLabel)),
+      ...[...document.querySelectorAll("svg")].filter((e) =>
+        e.ariaHidden !== "true" && (e.role !== "img" || !e.ariaLabel)),
       ...[...document.querySelectorAll("canvas")].filter((e) =>
         !e.ariaLabel && !e.getAttribute("aria-labelledby") && e.ariaHidden !== "true" &&
         e.checkVisibility() && !e.closest("button[aria-label], .predictions li")),

@@ -27,6 +27,7 @@ export const TEXTS = {
   },
   layers: {
     tab: "Layers",
+    heading: "Layer by layer",
     about: "From the image to the probabilities. Point at any value to see what feeds it; click it to see how it is computed.",
   },
   legend: {
