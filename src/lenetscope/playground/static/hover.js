@@ -12,6 +12,8 @@ export class Hover {
   #shown = null;
   #maps = new Map();
   #finger = false;
+  /** Whether what is shown stays, whatever the pointer does. */
+  pinned = false;
 
   /** @param find returns the element of an id */
   constructor(find) {
@@ -66,7 +68,7 @@ export class Hover {
     const { network, outputs } = page;
     this.field = receptiveField(network, number, index);
     this.sources = [];
-    if (number >= 0 && typeof network.run === "function") {
+    if (number >= 0 && row.layer.kind !== "Opaque") {
       const { layer } = row;
       const inputs = layer.inputs.map((each) => outputs.layers[each] ?? { shape: network.inputShape, values: outputs.input });
       this.sources = sourcesOf(layer, inputs, index, network.weights);
@@ -194,11 +196,12 @@ export class Hover {
       const index = (map * row.height + y) * row.width + x;
       return index < row.layer.shape.reduce((a, b) => a * b) ? { ...found, index } : null;
     };
+    const leave = () => this.pinned || this.hide();
     const point = (event) => {
+      if (this.pinned) return;
       const found = at(event);
-      if (!found) return this.hide();
-      if (found.index !== this.#shown?.index || found.row !== this.#shown.row) this.show(found.row.number, found.index);
-      return null;
+      if (!found) this.hide();
+      else if (found.index !== this.#shown?.index || found.row !== this.#shown.row) this.show(found.row.number, found.index);
     };
     layers.addEventListener("pointerdown", (event) => (this.#finger = event.pointerType === "touch"));
     layers.addEventListener("pointermove", (event) => {
@@ -206,25 +209,25 @@ export class Hover {
       this.#finger = false;
       point(event);
     });
-    layers.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.hide());
+    layers.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && leave());
     layers.addEventListener("focusin", (event) => {
       const found = this.#maps.get(event.target);
-      if (!found || !event.target.matches(":focus-visible")) return;
+      if (this.pinned || !found || !event.target.matches(":focus-visible")) return;
       this.#finger = false;
       this.show(found.row.number, strongestOf(found));
     });
-    layers.addEventListener("focusout", () => !this.#finger && this.hide());
+    layers.addEventListener("focusout", () => !this.#finger && leave());
     // a finger's first tap shows, its second opens the dialog
     layers.addEventListener("click", (event) => {
-      if (!this.#finger) return;
+      if (!this.#finger || this.pinned) return;
       const found = at(event);
       if (!found || found.button === this.#shown?.button) return;
       event.stopPropagation();
       event.preventDefault();
       this.show(found.row.number, found.index);
     }, true);
-    addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
-    addEventListener("pointerdown", (event) => !layers.contains(event.target) && this.hide());
+    addEventListener("keydown", (event) => event.key === "Escape" && leave());
+    addEventListener("pointerdown", (event) => !layers.contains(event.target) && leave());
     const follow = () => this.#shown && this.#draw();
     addEventListener("scroll", follow, { capture: true, passive: true });
     addEventListener("resize", follow);

@@ -17,6 +17,7 @@ import { startRuns } from "./runs.js";
 import { startShare } from "./share.js";
 import { startTabs, VIEWS } from "./tabs.js";
 import { fillTexts, TEXTS } from "./texts.js";
+import { Tour } from "./tour.js";
 import "./train.js";
 import { startWayIn } from "./way-in.js";
 import "./why.js";
@@ -44,7 +45,10 @@ page.on("network", () => {
   find("run").textContent = TEXTS.run(facts.run, facts.title, facts.accuracy);
   find("layers").replaceChildren();
   showLegend(find("legend"), scales);
-  maps = new LayerMaps(find("layers"), network, scales, (number, map) => explainer.open(number, map, hover.indexIn(number, map)));
+  maps = new LayerMaps(find("layers"), network, scales, (number, map) => {
+    if (facts.refusal) tell(TEXTS.layers.opaque(facts.refusal));
+    else explainer.open(number, map, hover.indexIn(number, map));
+  });
   hover.use(maps);
   explainer.use(network, maps.rows, scales);
   panel.use(network, null);
@@ -70,6 +74,8 @@ find("picture").addEventListener("click", () => find("own-picture").open());
 const open = startShare(panel, explainer, choose, VIEWS);
 
 startRuns(find("run"), (error) => tell(error.message));
+page.greet = () => greet(panel);
+new Tour(find("actions"), hover, choose);
 
 try {
   await open();

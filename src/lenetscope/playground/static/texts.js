@@ -91,17 +91,19 @@ export const TEXTS = {
     heading: "What to look at",
   },
   layers: {
+    opaque: (why) => `The server runs this network, and its numbers are shown without their arithmetic: ${why}`,
     tab: "Layers",
+    heading: "Layer by layer",
     about: "From the image to the probabilities. Point at any value to see what feeds it; click it to see how it is computed.",
   },
   legend: {
     name: "Colours, frames and lines",
-    signed: "negative, 0, positive",
-    positive: "0, high",
+    signed: "− to +",
+    positive: "0 to high",
     padding: "padding",
     own: "value",
     seen: "what it sees",
-    feeds: "feeds it: raises, lowers",
+    feeds: "feeds it: more, less",
   },
   hover: {
     ofClass: (layer, name) => `${layer}, class ${name}`,
@@ -352,6 +354,43 @@ export const TEXTS = {
   },
   tour: {
     start: "Tour",
+    invite: "Take the tour",
+    skip: "Skip the tour",
+    back: "Back",
+    next: "Next",
+    end: "Done",
+    count: (step, steps) => `Step ${step} of ${steps}`,
+    pixel: (height, width, { row, column }, pixel, given) => [
+      "A pixel is a number",
+      `The network is given ${height}×${width} numbers, one per pixel. The one in the frame, row ${row}, column ` +
+        `${column}, is ${pixel} of 255; scaled for the network, ${given}.`,
+    ],
+    filter: (layer, size, terms, hasBias, count, { map, row, column }, value) => [
+      "A filter slides over the image",
+      `${layer} lays ${size} weights over the image, multiplies number by number, and adds up: ${terms} products` +
+        `${hasBias ? " and a bias" : ""} make one value. It does so at every position. Map ${map} of ${count} reaches ` +
+        `${value} at row ${row}, column ${column}: there its pattern fits best.`,
+    ],
+    maximum: (layer, size, value, before, after) => [
+      "Only the largest stays",
+      `${layer} keeps the largest of each ${size} values, ${value} in the frame. ${before} becomes ${after}: where a ` +
+        "pattern lies matters less, that it is there matters more.",
+    ],
+    flattening: (layer, maps, size, count, place) => [
+      "Maps become one row",
+      `${layer} computes nothing: ${maps > 1 ? `${maps} maps` : "one map"} of ${size} become a row of ${count} values, ` +
+        `map by map. The largest is number ${place}.`,
+    ],
+    weighing: (layer, count, name, value) => [
+      "Every value has a say",
+      `${layer} multiplies ${count} values by one weight each, per class, and adds up. Class ${name} gets ${value}. ` +
+        "The strongest terms are drawn: red raises the sum, blue lowers it.",
+    ],
+    softmax: (count, name, probability) => [
+      "Sums become probabilities",
+      `Softmax raises e to the power of each of the ${count} sums and divides by their total, so that all add up to ` +
+        `100 %. Class ${name} gets ${probability}. Draw on, and watch every number follow.`,
+    ],
   },
   share: {
     button: "Share",

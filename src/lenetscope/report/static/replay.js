@@ -10,7 +10,7 @@ const ICONS = { play: "M3 1.5v13l11-6.5z", pause: "M3 1.5h4v13H3zM9 1.5h4v13H9z"
 function icon(name) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   made.setAttribute("viewBox", "0 0 16 16");
-  made.setAttribute("class", `icon ${name}`);
+  made.setAttribute("class", `icon ${name === "back" || name === "on" ? "stroke" : ""}`);
   made.setAttribute("aria-hidden", "true");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
   path.setAttribute("d", ICONS[name]);

@@ -88,8 +88,10 @@ function convolution({ layer, input, found, digits, network, colours, chosen, ch
   const rest = others.splice(LISTED);
   const left = decimal(rest.reduce((total, [, , amount]) => total + shownNumber(amount), 0), digits);
   if (rest.length) others.push([rest.flatMap(([marks]) => marks), `${rest.length} other ${word}s: ${left}`, left]);
+  const parts = [...multiplied, ...others];
+  parts.at(-1)[0].push(sum.rows[0]);
   const steps = [
-    ...adding([...multiplied, ...others, [[sum.rows[1]], `bias: ${shown.at(-1)}`, shown.at(-1)]], digits),
+    ...adding([...parts, [[sum.rows[1]], `bias: ${shown.at(-1)}`, shown.at(-1)]], digits),
     { marks: [sum.rows[2]], text: "sum", total: decimal(value, digits) },
   ];
   const inside = taps.filter((tap) => tap.inside);
