@@ -103,11 +103,12 @@ class Train extends HTMLElement {
   /** Show what is known now, if this is the view that is chosen. */
   async #show() {
     const { state, isActive } = live;
-    if (this.#phase !== state?.phase) {
+    const phase = state?.phase ?? null;
+    if (this.#phase !== phase) {
       if (isActive) this.#wanted = false;
       if (state.opened) this.#settings = null; // there is another run to begin with
       else if (!isActive) this.#wanted = true;
-      this.#phase = state?.phase;
+      this.#phase = phase;
     }
     if (page.view !== "train") return;
     this.watched.hidden = !state;
