@@ -16,6 +16,7 @@ const short = (value) => String(Number(value.toPrecision(3)));
 class Train extends HTMLElement {
   #settings = null;
   #wanted = true; // whether the settings are to be shown although there is a training to look at
+  #offering = null; // a promise while the settings are asked for
   #phase = null;
   #begun = false; // whether this page has just begun a training
 
@@ -106,15 +107,17 @@ class Train extends HTMLElement {
     const phase = state?.phase ?? null;
     if (this.#phase !== phase) {
       if (isActive) this.#wanted = false;
-      if (state.opened) this.#settings = null; // there is another run to begin with
-      else if (!isActive) this.#wanted = true;
+      if (state?.opened) {
+        this.#settings = null; // there is another run to begin with
+        this.fields.replaceChildren();
+      } else if (!isActive) this.#wanted = true;
       this.#phase = phase;
     }
     if (page.view !== "train") return;
     this.watched.hidden = !state;
     this.form.hidden = isActive || (state !== null && !this.#wanted);
     if (state) this.#watch(state, isActive);
-    if (!this.form.hidden && !this.#settings) await this.#offer();
+    if (!this.form.hidden && !this.#settings) await (this.#offering ??= this.#offer());
   }
 
   #watch(state, isActive) {
@@ -190,17 +193,18 @@ class Train extends HTMLElement {
   async #offer() {
     try {
       const known = await ask("training-settings");
-      const before = this.#settings;
       this.#settings = new Settings(this.fields, known);
       const names = known.bases.map(({ name }) => name);
       const last = `run ${live.state?.run}`;
       const shown = known.bases.find(({ name }) => name === `run ${page.facts?.run}`);
       const usual = !shown || shown.values.data === known.bases[0].values.data ? known.bases[0] : shown;
-      if (!before) this.#settings.choose(names.includes(last) ? last : usual.name);
+      this.#settings.choose(names.includes(last) ? last : usual.name);
       this.#offerUnfinished(known.unfinished);
       this.error.textContent = "";
     } catch (error) {
-      if (!error.isLate) this.error.textContent = error.message;
+      this.error.textContent = error.message;
+    } finally {
+      this.#offering = null;
     }
   }
 
