@@ -8,7 +8,7 @@ import { TEXTS } from "./texts.js";
 
 const texts = TEXTS.why.change;
 const SECONDS = 1.1; // per stroke, with the moment before the next
-const DRAWING = 0.7; // of that, the stroke itself
+const DRAWING = 0.7; // of those, for the stroke itself
 const MOST_BARS = 12; // classes that have a bar; of more, the most likely
 const SIDE = 280; // of the layer on which strokes are marked, in its pixels
 
@@ -173,8 +173,9 @@ export class ChangeOfMind {
     const { length } = this.found.strokes;
     const begin = performance.now();
     const go = (now) => {
-      const done = Math.min(length, (now - begin) / 1000 / SECONDS);
-      this.#draw(Math.floor(done) + Math.min(1, (done % 1) / DRAWING));
+      // a frame may have begun before the button was pressed
+      const done = Math.max(0, Math.min(length, (now - begin) / 1000 / SECONDS));
+      this.#draw(Math.floor(done) + Math.min(1, ((done % 1) * SECONDS) / DRAWING));
       if (done < length) this.frame = requestAnimationFrame(go);
       else this.#stop();
     };
