@@ -56,7 +56,8 @@ export function startWayIn(panel) {
     for (const [name, isDone] of Object.entries(done)) slots[name].item.hidden = !isDone;
     paintPad(pictures.drawn, panel.pad, null);
     if (done.box) paintPad(pictures.box, panel.pad, box);
-    if (done.scaled && small) paintChannels(pictures.scaled, small);
+    if (small) paintChannels(pictures.scaled, small);
+    else Object.assign(pictures.scaled, { width: 1, height: 1 }); // nothing is drawn
     slots.scaled.caption.textContent = small ? texts.size(small.width, small.height) : texts.scaled;
     const moved = steps.centre ? texts.centred : steps.box ? texts.placed : texts.smaller;
     slots.placed.caption.textContent = isDrawing ? moved : texts.exact;
@@ -65,7 +66,8 @@ export function startWayIn(panel) {
     const { input } = page.outputs;
     if (steps.normalise)
       paint(pictures.normalised, input, 0, width, height, page.scales.signed, true, largest(input));
-    const [low, high] = [Math.min(...input), Math.max(...input)].map((value) => decimal(value, 2));
+    const ends = [Math.min, Math.max].map((end) => input.reduce((a, b) => end(a, b)));
+    const [low, high] = ends.map((value) => decimal(value, 2));
     find("range").textContent = texts.range(low, high, formula(page.network, steps.normalise));
   });
 }
