@@ -15,6 +15,7 @@ from lenetscope.errors import LayerError, UsageError, unknown
 from lenetscope.inspection import Inspection
 from lenetscope.layers import LayerRow
 from lenetscope.playground.events import Events
+from lenetscope.questions.embedding import PAGE_SUBSET, Embedding, embed
 from lenetscope.report import familiar, network
 from lenetscope.runs.folder import Run
 
@@ -81,6 +82,19 @@ class Opened:
     def is_of_digits(self) -> bool:
         """Whether every class is a digit."""
         return familiar.are_digits(self.inspection)
+
+    @cached_property
+    def embedding(self) -> Embedding:
+        """Some test images as points of a plane, by the inputs of the last layer.
+
+        It takes some 3 seconds for 1,000 images and 256 inputs, on one core.
+
+        Raises:
+            DataError: if there are fewer than 4 images, or the inputs do not tell them apart.
+        """
+        features = self.inspection.features
+        same = nn.Sequential(nn.Identity())
+        return embed(same, features, "0", method="tsne", subset=PAGE_SUBSET)
 
     @cached_property
     def snapshot_epochs(self) -> list[int]:
