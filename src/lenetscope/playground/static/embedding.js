@@ -105,7 +105,8 @@ export class EmbeddingMap {
     this.card = element("div", "point", element("p", "fine", texts.point));
     this.card.setAttribute("aria-live", "polite");
     this.near = element("div", "near-drawing", element("p", "fine", texts.nothing));
-    this.state.textContent = texts.about(found.index.length, found.total, found.layer);
+    const wrong = found.label.filter((label, i) => label !== found.predicted[i]).length;
+    this.state.textContent = texts.about(found.index.length, found.total, wrong, found.layer);
     this.state.after(
       element(
         "div",

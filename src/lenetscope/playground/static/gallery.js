@@ -9,7 +9,7 @@ import { shortened, TEXTS } from "./texts.js";
 
 const texts = TEXTS.gallery;
 const PAGE = 30; // thumbnails at a time
-const PAIRS = 8; // pairs of classes that have a button of their own
+const PAIRS = 5; // pairs of classes that have a button of their own
 
 /** See the view's heading. */
 class Gallery extends HTMLElement {
@@ -40,7 +40,7 @@ class Gallery extends HTMLElement {
   #build({ n, errors, counts, shares }) {
     Object.assign(this, { n, errors, mistake: 0 });
     this.images = element("div", "cell");
-    this.chosen = element("div", "chosen");
+    this.chosen = element("div", "chosen", element("p", "fine", texts.hint));
     this.chosen.setAttribute("aria-live", "polite");
     this.note = element("p", "fine");
     this.replaceChildren(

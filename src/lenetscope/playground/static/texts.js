@@ -118,24 +118,28 @@ export const TEXTS = {
     matrix: "Confusion matrix",
     caption: "Rows: true class. Columns: predicted class. Cells: test images.",
     corner: "true ↓ predicted →",
-    cells: "Rows are true classes, columns predicted ones: what lies off the diagonal is wrong. Choose a cell.",
+    cells: "What lies off the diagonal is wrong. Choose a cell to see its images.",
     cell: (label, predicted, n) => `True ${label}, predicted ${predicted}: ${n === 1 ? "1 image" : `${n} images`}`,
     worst: (n) => (n === 1 ? "The only mistake" : `All ${n} mistakes, the worst first`),
     all: "Worst mistakes",
     none: "No image is misclassified.",
     pair: (label, predicted, n) => `${label} → ${predicted}: ${n}`,
     taken: (label, predicted) => `${label} → ${predicted}`,
-    taking: "Under each: true → predicted. Choose one to put it on the pad.",
-    under: "Under each: how sure the network is, least of the true class first. Choose one to put it on the pad.",
+    taking: "Under each: true → predicted.",
+    under: "Under each: the probability of the predicted class. First comes the least of the true class.",
+    hint: "Choose any image to put it on the pad, pixel for pixel.",
     before: "Previous",
     after: "Next",
     range: (first, last, total) => `${first} to ${last} of ${total}`,
     map: {
       heading: "Map of the test images",
-      about: (shown, total, layer) =>
-        `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} test images, drawn at random, placed by t-SNE ` +
-        `of the inputs of ${layer}, the last layer with weights: neighbours look alike to the network. Only ` +
-        "neighbourhood means something; distances and axes do not.",
+      about: (shown, total, wrong, layer) =>
+        (shown === total
+          ? `All ${total} test images`
+          : `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} test images (${wrong} mistakes, and others ` +
+            "drawn at random)") +
+        `, placed by t-SNE of the inputs of ${layer}, the last layer with weights: what is alike to the network is ` +
+        "near. Distances between groups and the axes mean nothing.",
       opening: "The map is computed: some seconds, once per run …",
       label: "Map of the test images, one point each",
       help: "Click a point to put its image on the pad. Tapping or the arrow keys choose a point; a second tap or Enter puts it there.",
