@@ -243,16 +243,17 @@ export class EmbeddingMap {
       });
       return best;
     };
-    canvas.addEventListener("pointermove", (event) => {
-      const place = meant(event);
-      if (event.pointerType !== "touch" && place !== null) this.#choose(place);
-    });
+    for (const name of ["pointermove", "pointerdown"])
+      canvas.addEventListener(name, (event) => {
+        const place = meant(event);
+        if (event.pointerType !== "touch" && place !== null) this.#choose(place);
+      });
     canvas.addEventListener("click", (event) => {
       const place = meant(event);
       if (place === null) return;
-      const isSecond = place === this.chosen;
-      this.#choose(place);
-      if (isSecond || event.pointerType !== "touch") this.#load();
+      const isShown = event.pointerType !== "touch" || place === this.chosen;
+      if (isShown) this.#load();
+      else this.#choose(place);
     });
     canvas.addEventListener("keydown", (event) => {
       const moves = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };

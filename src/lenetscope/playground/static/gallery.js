@@ -9,6 +9,7 @@ import { shortened, TEXTS } from "./texts.js";
 
 const texts = TEXTS.gallery;
 const PAGE = 30; // thumbnails at a time
+const MANY = 14; // classes from which there is no room beside the matrix
 const PAIRS = 5; // pairs of classes that have a button of their own
 
 /** See the view's heading. */
@@ -50,7 +51,7 @@ class Gallery extends HTMLElement {
       this.chosen,
       element("h3", "", texts.matrix),
       element("p", "say", texts.cells),
-      element("div", "matrix", this.#table(counts, shares), element("div", "", this.#pairs(counts), this.images)),
+      element("div", `matrix${this.facts.classes.length > MANY ? " many" : ""}`, this.#table(counts, shares), element("div", "", this.#pairs(counts), this.images)),
       this.map.element,
     );
     this.#note();
@@ -168,7 +169,7 @@ class Gallery extends HTMLElement {
     const pairs = confused.slice(0, PAIRS).map(({ i, j, n }) => {
       const press = () => this.cells.find((c) => c.dataset.true == i && c.dataset.predicted == j).click();
       const made = button("chip", press, texts.pair(shortened(classes[i]), shortened(classes[j]), n));
-      made.setAttribute("aria-label", texts.cell(classes[i], classes[j], n));
+      made.title = texts.cell(classes[i], classes[j], n);
       return made;
     });
     const chips = confused.length ? [all, ...pairs] : [];
