@@ -324,6 +324,11 @@ class Inspection(ShowsFacts):
         """The inputs of the last layer for each test image, (N, D) float32."""
         return self._test_outputs[1][self.last_layer].flatten(1)
 
+    def features_of(self, pixels: Tensor) -> Tensor:
+        """Return the inputs of the last layer for uint8 images (N, C, H, W), (N, D) float32."""
+        data = LabelledImages(pixels, torch.zeros(len(pixels), dtype=torch.int64))
+        return self._outputs_and_features(data)[1][self.last_layer].flatten(1)
+
     @cached_property
     def train_features(self) -> Tensor:
         """The inputs of the last layer for each training image, (M, D) float32."""

@@ -63,7 +63,7 @@ def plot_confusion(matrix: style.Array, classes: Sequence[str], **figure_options
         figure_options: go to `matplotlib.figure.Figure`.
     """
     count, total, correct = len(matrix), int(matrix.sum()), int(matrix.trace())
-    errors = 100 * _error_shares(matrix)
+    errors = 100 * error_shares(matrix)
     side = min(style.MAX_SIDE, 2.4 + 0.52 * count)
     with style.new_figure(figure_options, (side + 0.8, side)) as figure:
         ax = figure.subplots()
@@ -85,7 +85,7 @@ def plot_confusion(matrix: style.Array, classes: Sequence[str], **figure_options
     return figure
 
 
-def _error_shares(matrix: style.Array) -> style.Array:
+def error_shares(matrix: style.Array) -> style.Array:
     """Return what fraction of its true class each cell off the diagonal holds, (K, K)."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) * (1 - np.eye(len(matrix)))
     return np.asarray(shares)
@@ -106,7 +106,7 @@ def _part(inspection: "Inspection") -> Part:
         share=top / total,
         bounds=wilson_interval(top, total),
         scores=scores,
-        most=float(_error_shares(scores.confusion).max()),
+        most=float(error_shares(scores.confusion).max()),
         classes=scores.classes,
         left_out=inspection.embedded.left_out,
         confused=confused,

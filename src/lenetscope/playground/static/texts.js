@@ -348,6 +348,58 @@ export const TEXTS = {
   },
   gallery: {
     tab: "Gallery",
+    opening: "The network is run on the test images …",
+    about: (n, errors) =>
+      `The network was tested on ${n.toLocaleString("en")} images: it is wrong in ${errors.toLocaleString("en")}.`,
+    other:
+      "The predictions here are those of the run as it ended; the network on this page has other weights now, " +
+      "and may predict something else.",
+    random: "Random image",
+    next: "Next mistake",
+    number: "Number",
+    show: "Show",
+    numbers: (last) => `The images have numbers from 0 to ${last}.`,
+    exact: (description) => `${description}, pixel for pixel.`,
+    onPad: (description) => `On the pad: ${description}.`,
+    matrix: "Confusion matrix",
+    caption: "Rows: true class. Columns: predicted class. Cells: test images.",
+    corner: "true ↓ predicted →",
+    cells: "What lies off the diagonal is wrong. Choose a cell to see its images.",
+    cell: (label, predicted, n) => `True ${label}, predicted ${predicted}: ${n === 1 ? "1 image" : `${n} images`}`,
+    worst: (n) => (n === 1 ? "The only mistake" : `All ${n} mistakes, the worst first`),
+    all: "Worst mistakes",
+    none: "No image is misclassified.",
+    pair: (label, predicted, n) => `${label} → ${predicted}: ${n}`,
+    taken: (label, predicted) => `${label} → ${predicted}`,
+    taking: "Under each: true → predicted.",
+    under: "Under each: the probability of the predicted class. First comes the least of the true class.",
+    hint: "Choose any image to put it on the pad, pixel for pixel.",
+    before: "Previous",
+    after: "Next",
+    range: (first, last, total) => `${first} to ${last} of ${total}`,
+    map: {
+      heading: "Map of the test images",
+      about: (shown, total, wrong, layer) =>
+        (shown === total
+          ? `All ${total} test images`
+          : `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} test images (${wrong} mistakes, and others ` +
+            "drawn at random)") +
+        `, placed by t-SNE of the inputs of ${layer}, the last layer with weights: what is alike to the network is ` +
+        "near. Distances between groups and the axes mean nothing.",
+      opening: "The map is computed: some seconds, once per run …",
+      label: "Map of the test images, one point each",
+      help: "Click a point to put its image on the pad. Tapping or the arrow keys choose a point; a second tap or Enter puts it there.",
+      wrong: "misclassified",
+      yours: "on the pad",
+      classes: "Classes: press to see one alone",
+      point: "Point at the map to see an image.",
+      put: "Put on the pad",
+      near: (k) =>
+        k === 1
+          ? "What is on the pad is placed at the image of the map that is nearest by these inputs:"
+          : `What is on the pad is placed among the ${k} images of the map that are nearest by these inputs, the nearer the closer:`,
+      nothing: "Draw something: it is placed on the map among its nearest images.",
+    },
   },
   digits: {
     tab: "My digits",
@@ -409,6 +461,11 @@ export const TEXTS = {
     next: "Next map",
   },
 };
+
+/** A name as text of at most so many characters. */
+export function shortened(name, most = 12) {
+  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
+}
 
 /** Fill the elements under a place that name their text, or their label, by its path in `TEXTS`. */
 export function fillTexts(place) {

@@ -43,14 +43,40 @@ export class TestImages {
   }
 }
 
-/** Make the cells react to mouse and keyboard. */
-export function startConfusion(table, out, images, choose) {
-  const buttons = [...table.querySelectorAll("button")];
+/**
+ * Make the cells of a table react to mouse and keyboard.
+ * @param buttons those with something in them: `true` and `predicted` of their data say where they are
+ * @param count how many classes there are
+ * @param show is called with the button that was pressed
+ */
+export function startCells(buttons, count, show) {
   const at = new Map(buttons.map((b) => [`${b.dataset.true},${b.dataset.predicted}`, b]));
-  const count = images.classes.length;
-  const show = (button) => {
+  buttons.forEach((button, i) => {
+    button.tabIndex = i === 0 ? 0 : -1;
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => {
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      show(button);
+    });
+    button.addEventListener("focus", () => {
+      for (const other of buttons) other.tabIndex = other === button ? 0 : -1;
+    });
+    button.addEventListener("keydown", (event) => {
+      const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+      if (!(event.key in steps)) return;
+      event.preventDefault();
+      const [dy, dx] = steps[event.key];
+      let [y, x] = [Number(button.dataset.true) + dy, Number(button.dataset.predicted) + dx];
+      for (; y >= 0 && x >= 0 && y < count && x < count; y += dy, x += dx)
+        if (at.has(`${y},${x}`)) return at.get(`${y},${x}`).focus(); // empty cells are skipped
+    });
+  });
+}
+
+/** Let the cells of the page's table show their images. */
+export function startConfusion(table, out, images, choose) {
+  startCells([...table.querySelectorAll("button")], images.classes.length, (button) => {
     const [label, predicted] = [Number(button.dataset.true), Number(button.dataset.predicted)];
-    for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
     const found = images.rows.cells.find((c) => c.true === label && c.predicted === predicted);
     const places = found ? found.images : [];
     const total = Number(button.textContent);
@@ -67,22 +93,5 @@ export function startConfusion(table, out, images, choose) {
       row.append(images.thumbnail(place, probability, choose));
     }
     out.replaceChildren(text, row);
-  };
-  buttons.forEach((button, i) => {
-    button.tabIndex = i === 0 ? 0 : -1;
-    button.setAttribute("aria-pressed", "false");
-    button.addEventListener("click", () => show(button));
-    button.addEventListener("focus", () => {
-      for (const other of buttons) other.tabIndex = other === button ? 0 : -1;
-    });
-    button.addEventListener("keydown", (event) => {
-      const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
-      if (!(event.key in steps)) return;
-      event.preventDefault();
-      const [dy, dx] = steps[event.key];
-      let [y, x] = [Number(button.dataset.true) + dy, Number(button.dataset.predicted) + dx];
-      for (; y >= 0 && x >= 0 && y < count && x < count; y += dy, x += dx)
-        if (at.has(`${y},${x}`)) return at.get(`${y},${x}`).focus(); // empty cells are skipped
-    });
   });
 }
