@@ -15,6 +15,7 @@ from lenetscope.errors import LayerError, UsageError, unknown
 from lenetscope.inspection import Inspection
 from lenetscope.layers import LayerRow
 from lenetscope.playground.events import Events
+from lenetscope.playground.kept import Kept
 from lenetscope.report import familiar, network
 from lenetscope.runs.folder import Run
 
@@ -126,18 +127,45 @@ class Lab:
         run: the run to begin with; None for the one that ships with the package.
         folder: where new runs and kept drawings are put.
         data_dir: where the data of the run are, if they were moved.
+
+    Attributes:
+        busy: what is trained now, in a few words; see `begin`.
+        closing: set when the server ends.
     """
 
     def __init__(self, run: Run | None, folder: Path, data_dir: Path | None = None) -> None:
         self.folder = folder
         self.events = Events()
+        self.busy: str | None = None
+        self.closing = threading.Event()
         self._lock = threading.Lock()
         self._runs: dict[str, Opened] = {}
         self.first = self.add(run or example(), EXAMPLE if run is None else None, data_dir).name
 
     def close(self) -> None:
         """End what goes on, before the server ends."""
+        self.closing.set()
         self.events.close()
+
+    def begin(self, what: str) -> None:
+        """Take the one place that there is for a training; `end` gives it back.
+
+        Raises:
+            UsageError: if it is taken.
+        """
+        with self._lock:
+            if self.busy is not None:
+                raise UsageError(f"{self.busy} goes on, and only one can at a time: wait for its end.")
+            self.busy = what
+
+    def end(self) -> None:
+        """Give back the place for a training."""
+        self.busy = None
+
+    def kept(self, opened: Opened) -> Kept:
+        """Return the drawings that were kept, as a network takes them."""
+        inspection = opened.inspection
+        return Kept(self.folder / "digits", inspection.classes, inspection.image_shape)
 
     @property
     def names(self) -> list[str]:

@@ -72,6 +72,10 @@ def environment(inspection: Inspection) -> list[Row]:
     rows += sorted(known.get("packages", {}).items())
     if resumed := known.get("resumed"):
         rows.append(("resumed", counted(len(resumed), "time")))
+    if tuned := inspection.run.fine_tuned():
+        rows.append(
+            ("fine-tuned", f"from {tuned['run']}, on {counted(len(tuned['drawings']), 'drawing')}")
+        )
     return [(name, str(value)) for name, value in rows]
 
 

@@ -182,6 +182,10 @@ class Run:
         facts = self.environment()
         write_json(self.environment_file, facts | {"resumed": [*facts.get("resumed", []), resumed]})
 
+    def fine_tuned(self) -> dict[str, Any] | None:
+        """Return from which run, and on what, the run was fine-tuned; None if it was trained anew."""
+        return self.environment().get("fine_tuned")
+
     def recipe(self) -> Recipe:
         """Return the recipe.
 

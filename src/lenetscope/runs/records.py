@@ -38,6 +38,7 @@ ENVIRONMENT = record(
         "data_dir": optional(text),
         "data": mapping_of(text),
         "resumed": list_of(record({}, {"epochs": whole(1)})),
+        "fine_tuned": record({"run": text, "drawings": list_of(text)}),
     },
 )
 HISTORY = list_of(ROW_CHECK)
