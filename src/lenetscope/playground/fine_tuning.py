@@ -47,7 +47,7 @@ FIFTH = 5
 REPLAYED = 10
 """Training images of the run for each drawing."""
 
-SHOWN = 100
+SHOWN = 200
 """Drawings per epoch, at least; fewer are shown several times."""
 
 SETTINGS = {
@@ -59,7 +59,7 @@ SETTINGS = {
     "schedule": "cosine",
     "warmup": 0.0,
     "batch_size": 64,
-    "epochs": 8,
+    "epochs": 5,
     "patience": 0,
     "keep": "last",
     "device": "cpu",
@@ -184,9 +184,7 @@ def fine_tune(lab: Lab, task: Task, tell: Any) -> dict[str, Any] | None:
     tests = {digest(image) for image in splits.test.images[:]}
     task = replace(task, train=[each for each in task.train if each.digest not in tests])
     if not task.train:
-        raise UsageError(
-            "all drawings to train on are test images of the run, which would be cheating."
-        )
+        raise UsageError("every drawing is a test image of the run: draw some yourself.")
     base = sub(r"-digits-\d+$", "", task.opened.name)
     recipe = parent.recipe().replace(
         name=f"{base}-digits",

@@ -168,7 +168,7 @@ def folder_names(classes: Sequence[str]) -> list[str]:
     without regard to case, end in the number of the class.
 
     >>> folder_names(["7", "a/b", "..", "A", "a"])
-    ['7', 'a%2Fb', '%2E.', 'A %3', 'a %4']
+    ['7', 'a%2Fb', '%2E%2E', 'A %3', 'a %4']
     """
     made = [_safe(name)[:LONGEST] for name in classes]
     counts = Counter(name.casefold() for name in made)

@@ -26,6 +26,7 @@ def digits(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
         RunError: if the run has not kept that epoch.
     """
     opened = lab.run(asked.get("run"))
+    model = opened.model(asked.get("epoch"))
     drawings = lab.kept(opened).all()
     found: dict[str, Any] = {
         "run": opened.name,
@@ -40,7 +41,6 @@ def digits(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
     }
     if not drawings:
         return found
-    model = opened.model(asked.get("epoch"))
     images = torch.stack([drawing.pixels for drawing in drawings])  # (N, C, H, W)
     labels = torch.tensor([drawing.label for drawing in drawings])
     logits = model_outputs(model, opened.inspection.prepared(images))  # (N, K)

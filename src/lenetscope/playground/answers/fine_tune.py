@@ -23,7 +23,7 @@ def fine_tune(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 Answer(
-    name="fine_tune",
+    name="fine-tune",
     summary="starts to fine-tune a network on the drawings that were kept",
     fields=RUN,
     compute=fine_tune,

@@ -38,6 +38,8 @@ class Page extends EventTarget {
   update = () => {};
   /** Put an image onto the pad: its pixels, as in `pixels`, and a line that says what it is; the pad sets it. */
   load = () => {};
+  /** Empty the pad; the pad sets it. */
+  clear = () => {};
 
   /** Show a run that the server has open, by default the first. */
   async open(run = null, epoch = null) {
