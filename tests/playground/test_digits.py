@@ -263,7 +263,9 @@ def test_a_fifth_is_held_out_and_stays_so(lab: Lab) -> None:
 
 
 @pytest.mark.slow
-def test_a_copy_learns_the_drawings_and_does_not_forget(lab: Lab, monkeypatch: Any) -> None:
+def test_a_copy_learns_the_drawings_and_does_not_forget(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(fine_tuning.SETTINGS, "threads", 1)
     keep_inverted(lab, 40)
     before = ask(lab, "digits")["all"]
@@ -319,7 +321,9 @@ def test_test_images_are_not_trained_on(lab: Lab) -> None:
 
 
 @pytest.mark.slow
-def test_it_trains_beside_the_other_requests_one_at_a_time(lab: Lab, monkeypatch: Any) -> None:
+def test_it_trains_beside_the_other_requests_one_at_a_time(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keep_inverted(lab, 12)
     lab.begin("a training")
     with pytest.raises(UsageError, match="a training goes on"):
@@ -352,7 +356,9 @@ def test_it_trains_beside_the_other_requests_one_at_a_time(lab: Lab, monkeypatch
     assert lab.names == ["bars"]
 
 
-def test_a_failure_is_told_and_leaves_no_folder(lab: Lab, monkeypatch: Any, capsys: Any) -> None:
+def test_a_failure_is_told_and_leaves_no_folder(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     keep_inverted(lab, 12)
     task = fine_tuning.Task.of(lab.run(), None, lab.kept(lab.run()).all())
     told: list[dict[str, Any]] = []
@@ -372,8 +378,10 @@ def of_bars(bars_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.slow
 def test_keep_delete_undo_and_fine_tune_in_the_page(
-    visit: Callable[..., Visitor], of_bars: Playground
+    visit: Callable[..., Visitor], of_bars: Playground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(fine_tuning.SETTINGS, "epochs", 1)
+    monkeypatch.setitem(fine_tuning.SETTINGS, "threads", 1)
     visitor = visit(place=of_bars)
     page = visitor.page
     view = page.locator("play-digits")
