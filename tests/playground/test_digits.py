@@ -430,3 +430,28 @@ def test_keep_delete_undo_and_fine_tune_in_the_page(
     width = "document.documentElement.scrollWidth <= innerWidth"
     page.set_viewport_size({"width": 320, "height": 700})
     assert visitor.value(width)
+
+
+@pytest.mark.slow
+def test_colour_images_of_classes_with_strange_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(fine_tuning.SETTINGS, "epochs", 1)
+    lab = Lab(make_run(tmp_path / "run", "strange", model="branched"), tmp_path)
+    train = lab.run().inspection.splits.train
+    for image, label in zip(train.images[:12], train.labels[:12].tolist(), strict=True):
+        ask(lab, "keep", label=label, pixels=image.numpy().tobytes())
+    found = ask(lab, "digits")
+    assert [row["label"] for row in found["drawings"]] == list(range(12))
+    assert base64.b64decode(found["drawings"][0]["pixels"]) == train.images[0].numpy().tobytes()
+    images = read_folder(tmp_path / "digits", Form()).train.images[:]
+    assert {bytes(each.numpy()) for each in images} == {
+        bytes(each.numpy()) for each in train.images[:12]
+    }
+    task = fine_tuning.Task.of(lab.run(), 0, lab.kept(lab.run()).all())
+    result = fine_tuning.fine_tune(lab, task, lambda **_: None)
+    assert result is not None
+    assert [row["what"] for row in result["rows"]] == ["all", "test"]
+    tuned = Run.open(tmp_path / "runs" / "run-digits-1").fine_tuned()
+    assert tuned is not None
+    assert tuned["epoch"] == 0
