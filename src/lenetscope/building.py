@@ -19,7 +19,7 @@ from lenetscope.data.augmentations import AUGMENTATIONS
 from lenetscope.data.loader import BatchLoader
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.data.splits import Splits, completed, load
-from lenetscope.errors import UsageError
+from lenetscope.errors import RunError, UsageError
 from lenetscope.export.exportable import Exportable
 from lenetscope.export.formats.safetensors import load_pretrained
 from lenetscope.export.write import export
@@ -135,8 +135,14 @@ def resume_run(
 
     Raises:
         UsageError: if anything else is to change, or more epochs are done than are asked for.
+        RunError: if the run was fine-tuned on images that its recipe does not name.
     """
     run = Run.open(run)
+    if run.fine_tuned():
+        raise RunError(
+            f"{run.path} was fine-tuned in the playground, on drawings that its recipe does not "
+            f"name: it cannot be resumed. Fine-tune it further there: lenetscope play {run.path}"
+        )
     if strange := [name for name in overrides if name not in CAN_CHANGE]:
         raise UsageError(f"a run keeps its {strange[0]}; {', '.join(CAN_CHANGE)} can change.")
     # as many threads as before, because another number rounds differently

@@ -51,14 +51,14 @@ class Inspection(ShowsFacts):
         data_dir: where the data is; by default where it was when the run was trained.
 
     Attributes:
-        run, arch: as given.
+        run, arch, data_dir: as given.
         progress: what shows the progress of long computations; may be assigned.
         quick: whether samples are half as large, and mistakes come without the nearest training
             images, whose features take longer than all else; may be assigned before anything is asked.
     """
 
     def __init__(self, run: Run, arch: Architecture, data_dir: Path | None = None) -> None:
-        self.run, self.arch, self._data_dir = run, arch, data_dir
+        self.run, self.arch, self.data_dir = run, arch, data_dir
         self.progress: Progress = no_progress
         self.quick = False
 
@@ -225,7 +225,7 @@ class Inspection(ShowsFacts):
             DataError: if it is missing.
             RunError: if it has changed since.
         """
-        splits = self.arch.load_data(self._data_dir or self.run.data_dir())
+        splits = self.arch.load_data(self.data_dir or self.run.data_dir())
         self.run.require_same_data(splits)
         return splits
 

@@ -16,6 +16,7 @@ from lenetscope.errors import LayerError, UsageError, unknown
 from lenetscope.inspection import Inspection
 from lenetscope.layers import LayerRow
 from lenetscope.playground.events import Events
+from lenetscope.playground.kept import Kept
 from lenetscope.playground.training import Training
 from lenetscope.questions.embedding import PAGE_SUBSET, Embedding, embed
 from lenetscope.report import familiar, network
@@ -162,11 +163,16 @@ class Lab:
         run: the run to begin with; None for the one that ships with the package.
         folder: where new runs and kept drawings are put.
         data_dir: where the data of the run are, if they were moved.
+
+    Attributes:
+        closing: set when the server ends.
     """
 
     def __init__(self, run: Run | None, folder: Path, data_dir: Path | None = None) -> None:
         self.folder = folder
         self.events = Events()
+        self._busy: str | None = None
+        self.closing = threading.Event()
         self._lock = threading.Lock()
         self._runs: dict[str, Opened] = {}
         self.training = Training(self)
@@ -176,7 +182,33 @@ class Lab:
     def close(self) -> None:
         """End what goes on, before the server ends."""
         self.training.close()
+        self.closing.set()
         self.events.close()
+
+    @property
+    def busy(self) -> str | None:
+        """What is trained now, in a few words; None if nothing is."""
+        return f"the training of {self.training.run}" if self.training.is_active else self._busy
+
+    def begin(self, what: str) -> None:
+        """Take the one place that there is for a training; `end` gives it back.
+
+        Raises:
+            UsageError: if it is taken.
+        """
+        with self._lock:
+            if self.busy is not None:
+                raise UsageError(f"{self.busy} goes on, and only one can at a time: wait for its end.")
+            self._busy = what
+
+    def end(self) -> None:
+        """Give back the place for a training."""
+        self._busy = None
+
+    def kept(self, opened: Opened) -> Kept:
+        """Return the drawings that were kept, as a network takes them."""
+        inspection = opened.inspection
+        return Kept(self.folder / "digits", inspection.classes, inspection.image_shape)
 
     @property
     def names(self) -> list[str]:

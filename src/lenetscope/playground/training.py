@@ -137,6 +137,8 @@ class Training:
             raise UsageError(
                 f"{self.run or 'a training'} is being trained; stop it first, or wait for its end."
             )
+        if busy := self._lab.busy:
+            raise UsageError(f"{busy} goes on, and only one can at a time: wait for its end.")
         if self._closed:
             raise UsageError("the playground is ending.")
         if self._thread:

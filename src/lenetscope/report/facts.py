@@ -76,6 +76,10 @@ def environment(inspection: Inspection) -> list[Row]:
         ("lr changed", f"to {each['lr']:g} in epoch {each['epoch'] + 1}, after step {each['step']}")
         for each in known.get("lr_changes", [])
     ]
+    if tuned := inspection.run.fine_tuned():
+        rows.append(
+            ("fine-tuned", f"from {tuned['run']}, on {counted(len(tuned['drawings']), 'drawing')}")
+        )
     return [(name, str(value)) for name, value in rows]
 
 

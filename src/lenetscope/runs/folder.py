@@ -195,6 +195,10 @@ class Run:
             self.environment_file, facts | {"lr_changes": [*facts.get("lr_changes", []), change]}
         )
 
+    def fine_tuned(self) -> dict[str, Any] | None:
+        """Return from which run, and on what, the run was fine-tuned; None if it was trained anew."""
+        return self.environment().get("fine_tuned")
+
     def recipe(self) -> Recipe:
         """Return the recipe.
 

@@ -39,6 +39,7 @@ ENVIRONMENT = record(
         "data": mapping_of(text),
         "resumed": list_of(record({}, {"epochs": whole(1)})),
         "lr_changes": list_of(record({"epoch": whole(), "step": whole(), "lr": number(0)})),
+        "fine_tuned": record({"run": text, "drawings": list_of(text)}),
     },
 )
 HISTORY = list_of(ROW_CHECK)

@@ -70,6 +70,7 @@ page.on("run", () => {
 });
 page.update = () => panel.update();
 page.load = (pixels, text) => panel.load(pixels, text);
+page.clear = () => panel.clear();
 find("picture").addEventListener("click", () => find("own-picture").open());
 const open = startShare(panel, explainer, choose, VIEWS);
 

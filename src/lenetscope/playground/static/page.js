@@ -43,6 +43,8 @@ class Page extends EventTarget {
   load = () => {};
   /** Put something onto an empty pad; the pad sets it. */
   greet = () => {};
+  /** Empty the pad; the pad sets it. */
+  clear = () => {};
 
   /** Show a run that the server has open, by default the first. */
   async open(run = null, epoch = null) {
