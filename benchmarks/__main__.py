@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import lineup
 
-BENCHMARKS = ("compare", "growth", "inference", "floor", "ablation", "read", "serve")
+BENCHMARKS = ("compare", "growth", "inference", "floor", "ablation", "read", "serve", "play")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -64,6 +64,10 @@ def main(words: list[str] | None = None) -> int:
         from benchmarks import serve
 
         serve.main(args.out, args.smoke)
+    if "play" in wanted:
+        from benchmarks import play
+
+        play.main(args.out, args.smoke)
     return status
 
 

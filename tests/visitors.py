@@ -61,6 +61,11 @@ class Visitor:
                 self.page.mouse.move(*place, steps=8)
             self.page.mouse.up()
 
+    def unfold(self) -> None:
+        """Show the steps from the drawing to the input, which can be left out."""
+        if not self.page.locator("#steps").is_visible():
+            self.page.locator(".fold summary").click()
+
     def until(self, expression: str, seconds: float = 20) -> None:
         """Wait until an expression of the page is true; ``page`` in it is that of ``page.js``."""
         until(self.page, f"(() => {{ const page = lenetscope.page; return {expression} }})()", seconds)
@@ -82,7 +87,7 @@ def serve(folder: Path, run: Run | None = None, **options: Any) -> Iterator[Play
     limits = options.pop("limits", Limits())
     app = make_app(lab, options.pop("host", "127.0.0.1"), options.pop("token", None), limits)
     listener, url = listen("127.0.0.1", 0)
-    server = Server(app, patience=limits.patience, grace=1)
+    server = Server(app, patience=limits.patience, grace=1, stop=lab.close)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:

@@ -8,7 +8,7 @@ import dataclasses
 import sys
 import tomllib
 from dataclasses import dataclass, field
-from importlib import resources
+from importlib import import_module, resources
 from operator import ge, gt, le
 from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin
@@ -172,6 +172,24 @@ class Recipe:
     def save(self, path: Path) -> None:
         """Write the recipe to ``path`` as TOML."""
         write_text(path, self.to_toml())
+
+
+def choices(item: "dataclasses.Field[Any]") -> tuple[list[str], bool]:
+    """Return the names that a field takes, none if it takes other values.
+
+    >>> choices(Recipe.__dataclass_fields__["keep"])
+    (['last', 'best'], False)
+
+    Returns:
+        The names, and whether ``module:name`` of the user's own is allowed, too.
+    """
+    if get_origin(item.type) is Literal:
+        return list(get_args(item.type)), False
+    if not (registry := item.metadata["registry"]):
+        return [], False
+    module, _, name = registry.partition(":")
+    registered = getattr(import_module(f"lenetscope.{module}"), name)
+    return registered.names(), registered.open
 
 
 def names() -> list[str]:

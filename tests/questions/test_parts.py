@@ -16,7 +16,16 @@ from lenetscope.progress import no_progress
 from lenetscope.questions import QUESTIONS
 from lenetscope.selection import Selection, examples_of, images_to_embed
 
-NAMES = ["confusion", "mistakes", "calibration", "coverage", "attribution", "faithfulness", "embedding"]
+NAMES = [
+    "confusion",
+    "mistakes",
+    "calibration",
+    "coverage",
+    "attribution",
+    "faithfulness",
+    "embedding",
+    "counterfactual",
+]
 CLASSES = ("cat", "<dog>", "c")
 
 

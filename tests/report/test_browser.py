@@ -95,7 +95,7 @@ def test_all_text_can_be_read(reader: Reader, any_page: Path, scheme: str) -> No
     page = reader(any_page, color_scheme=scheme, reduced_motion="reduce")
     page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     page.locator("#confusion button").first.click()
-    page.locator("#layers button").nth(2).click()
+    page.locator("#layers .layer").nth(1).locator("button").nth(2).click()
     page.keyboard.press("PageDown")  # the dialog is open, with coloured and hatched numbers
     found = page.evaluate(CONTRAST)
     assert found["looked"] > 300
@@ -115,7 +115,8 @@ def test_headings_landmarks_texts_and_labels(reader: Reader, any_page: Path) -> 
         assert page.locator(landmark).count() == 1
     nameless = page.evaluate("""() => [
       ...[...document.images].filter((e) => !e.alt),
-      ...[...document.querySelectorAll("svg")].filter((e) => e.role !== "img" || !e.ariaLabel),
+      ...[...document.querySelectorAll("svg")].filter((e) =>
+        e.ariaHidden !== "true" && (e.role !== "img" || !e.ariaLabel)),
       ...[...document.querySelectorAll("canvas")].filter((e) =>
         !e.ariaLabel && !e.getAttribute("aria-labelledby") && e.ariaHidden !== "true" &&
         e.checkVisibility() && !e.closest("button[aria-label], .predictions li")),
@@ -262,13 +263,13 @@ def test_maps_can_be_enlarged_by_keyboard_and_are_those_of_the_network(
 ) -> None:
     page, inspection = reader(bars_page), Inspection.open(bars_run)
     rows = inspection.layers
-    names = [*(row.name for row in rows), "softmax"]
+    names = ["the image", *(row.name for row in rows), "softmax"]
     assert page.locator("#layers .layer h4").all_inner_texts() == names
     counts = [
         page.locator("#layers .layer").nth(k).locator("button").count() for k in range(len(names))
     ]
-    assert counts == [*(row.shape[0] if len(row.shape) == 3 else 1 for row in rows), 1]
-    first = page.locator("#layers .layer").first.locator("button")
+    assert counts == [1, *(row.shape[0] if len(row.shape) == 3 else 1 for row in rows), 1]
+    first = page.locator("#layers .layer").nth(1).locator("button")
     first.first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")

@@ -14,7 +14,7 @@ from lenetscope.models import MODELS
 from lenetscope.questions import Question
 from lenetscope.registry import Registry
 from lenetscope.report import build
-from report_runs import make_run
+from report_runs import make_run, until
 
 pytestmark = pytest.mark.slow
 
@@ -154,7 +154,7 @@ def test_each_value_leads_back_to_the_image(reader: Reader, drawing_page: Path) 
 
 def test_mouse_finger_and_buttons_choose_a_value_and_a_map(reader: Reader, bars_page: Path) -> None:
     page = reader(bars_page, 390, has_touch=True)
-    page.locator("#layers .layer").nth(3).locator("button").first.tap()  # conv2
+    page.locator("#layers .layer").nth(4).locator("button").first.tap()  # conv2, after the image
     assert page.locator("#large-title").inner_text() == "conv2: map 1 of 64"
     box = page.locator("#large-map").bounding_box()
     assert box is not None
@@ -175,3 +175,60 @@ def test_mouse_finger_and_buttons_choose_a_value_and_a_map(reader: Reader, bars_
     assert pressed.inner_text() == name
     assert page.evaluate("document.activeElement.textContent") == name
     assert name.partition(":")[0] in page.locator("#large-terms p:has(.part)").inner_text()
+
+
+def test_a_replay_ends_with_the_value(reader: Reader, drawing_page: Path) -> None:
+    """By the buttons and the slider; each step has its elements marked, and later ones faded."""
+    page = reader(drawing_page, reduced_motion="reduce")
+    layers = page.locator("#layers .layer")
+    replayed = 0
+    for row in range(layers.count()):
+        layers.nth(row).locator("button").last.click()
+        replay = page.locator(".replay")
+        assert page.locator("#large-terms .later, #large-terms .now").count() == 0
+        if replay.is_visible():
+            replayed += 1
+            steps = int(replay.locator("input").get_attribute("max") or 0) + 1
+            page.get_by_label("One step on").click()
+            assert replay.locator(".count").inner_text() == f"1 of {steps}"
+            for at in range(2, steps + 1):
+                page.get_by_label("One step on").click()
+                assert replay.locator(".count").inner_text() == f"{at} of {steps}"
+            value = page.locator("#large-value strong").inner_text()
+            total = replay.locator(".total").inner_text().removeprefix("= ")
+            assert number(total) == pytest.approx(number(value), abs=1.01 * step(total))
+            assert page.locator("#large-terms .later").count() == 0
+            page.get_by_label("One step back").click()
+            assert replay.locator(".count").inner_text() == f"{steps - 1} of {steps}"
+        page.locator("#large-close").click()
+    assert replayed >= layers.count() - 2  # the image has no steps
+
+
+def test_a_convolution_is_replayed_product_by_product(reader: Reader, bars_page: Path) -> None:
+    page = reader(bars_page, reduced_motion="reduce")
+    page.locator("#layers .layer").nth(1).locator("button").first.click()  # conv1
+    shown = page.evaluate(SHOWN)
+    total = 0.0
+    for product in shown["products"]:
+        page.get_by_label("One step on").click()
+        total += number(product)
+        assert number(page.locator(".replay .total").inner_text()[2:]) == pytest.approx(total, abs=1e-9)
+        assert product in page.locator(".replay .happens").inner_text()
+        assert page.locator("#large-terms .grid .now").count() == 3
+
+
+def test_the_window_slides_and_fills_the_map(reader: Reader, bars_page: Path) -> None:
+    page = reader(bars_page)
+    page.locator("#layers .layer").nth(1).locator("button").first.click()  # conv1
+    until(page, "document.querySelectorAll('#large-terms .now').length > 0")  # once by itself
+    page.get_by_role("button", name="Slide the window").click()
+    filled = """[...document.querySelector("#large-map").getContext("2d")
+      .getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 3).filter((a) => a === 255).length"""
+    until(page, f"{filled} > 3 && {filled} < 784")
+    page.get_by_label("Pause").click()
+    at = int(page.locator(".replay input").input_value())
+    assert page.evaluate(filled) == at + 1
+    place = page.locator("#large-value").inner_text()
+    assert place.startswith(f"Row {at // 28 + 1}, column {at % 28 + 1}: ")
+    page.get_by_role("button", name="Slide the window").click()
+    assert page.evaluate(filled) == 784

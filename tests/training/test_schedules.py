@@ -12,7 +12,7 @@ from torch.optim import lr_scheduler
 from conftest import same_weights
 from lenetscope import Architecture
 from lenetscope.errors import UsageError
-from lenetscope.training.schedules import steps_left
+from lenetscope.training.schedules import planned_rate, replan_rate, steps_left
 
 STEPS = 4
 """Steps per epoch: 60 images in batches of 16."""
@@ -199,3 +199,29 @@ def test_a_longer_loader_in_the_middle_of_a_schedule_is_refused(make: Make) -> N
     arch.set_loaders(batches * 2, arch.val_loader)
     with pytest.raises(UsageError, match="ends after 4 steps and 12 are to come"):
         arch.train(2, progress=False)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.5])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
+@pytest.mark.parametrize("done", [1, STEPS, STEPS + 2])
+def test_a_schedule_goes_on_as_if_made_with_another_rate(
+    make: Make, schedule: str, warmup: float, done: int
+) -> None:
+    used: list[list[float]] = []
+    for other in (None, 0.003):
+        arch = make(epochs=3, schedule=schedule, warmup=warmup, lr=0.01)
+        found: list[float] = []
+        arch.optimizer.register_step_pre_hook(
+            lambda optimizer, *_, found=found: found.append(optimizer.param_groups[0]["lr"])
+        )
+        arch.train(progress=False, stop=lambda found=found: len(found) == done)
+        assert planned_rate(arch.optimizer) == 0.01
+        if other:
+            replan_rate(arch.state, other)
+            assert planned_rate(arch.optimizer) == other
+        arch.train(progress=False)
+        used.append(found)
+    before, after = used
+    assert len(before) == len(after) == 3 * STEPS
+    assert after[:done] == before[:done]
+    assert after[done:] == pytest.approx([0.3 * rate for rate in before[done:]])

@@ -1,14 +1,12 @@
 """The fields of a recipe as flags, for every command that takes a recipe."""
 
 import dataclasses
-from collections.abc import Sequence
-from importlib import import_module
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
 from cyclopts import Group, Parameter
 
 from lenetscope.cli.app import whole
-from lenetscope.recipe import Recipe, names
+from lenetscope.recipe import Recipe, choices, names
 
 _REFERENCE = Recipe.load("reference")
 _FIELDS = Group("Fields of the recipe", sort_key=10)
@@ -17,13 +15,10 @@ _FIELDS = Group("Fields of the recipe", sort_key=10)
 def _flag(item: "dataclasses.Field[Any]") -> Any:
     """Return the type, and the flag, of a field of the recipe that may be left out."""
     kind: Any = item.type
-    allowed: Sequence[str] = ()
     if get_origin(kind) is Literal:
-        kind, allowed = str, get_args(kind)  # the recipe checks the value, and knows its short forms
-    elif registry := item.metadata["registry"]:
-        module, _, name = registry.partition(":")
-        registered = getattr(import_module(f"lenetscope.{module}"), name)
-        allowed = [*registered.names(), *["module:name of your own"] * registered.open]
+        kind = str  # the recipe checks the value, and knows its short forms
+    allowed, is_open = choices(item)
+    allowed += ["module:name of your own"] * is_open
     text = item.metadata["help"] + (f": {', '.join(allowed)}" if allowed else "")
     default = getattr(_REFERENCE, item.name)
     shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default).lower()

@@ -61,7 +61,9 @@ def play(
         if token:
             url = f"{url}/?token={token}"
         limits = Limits()
-        server = Server(make_app(lab, host, token, limits), patience=limits.patience, grace=1)
+        server = Server(
+            make_app(lab, host, token, limits), patience=limits.patience, grace=1, stop=lab.close
+        )
         app.show(as_json, {"url": url, "run": lab.first}, f"{url} shows {lab.first}. Ctrl-C ends it.")
         if browser:
             # the socket listens already: the browser waits for the server

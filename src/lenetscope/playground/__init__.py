@@ -20,7 +20,7 @@ class Limits:
         patience: seconds until a connection is cut off on which nothing goes on.
     """
 
-    max_bytes: int = 8_000_000
+    max_bytes: int = 12_000_000  # a picture of 8 MB, as base64
     max_pixels: int = 24_000_000
     max_waiting: int = 64
     max_listeners: int = 64

@@ -60,13 +60,15 @@ class _Service:
         self._page = (files("lenetscope.playground") / "static" / "index.html").read_bytes()
         # one at a time: each may use all cores
         self._thread = ThreadPoolExecutor(1, "answers")
+        self._quick = ThreadPoolExecutor(1, "quick answers")
         self._waiting = 0
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         """Begin with what takes long, and end the thread with the server."""
         yield
-        self._thread.shutdown(cancel_futures=True)
+        for thread in (self._thread, self._quick):
+            thread.shutdown(cancel_futures=True)
 
     async def page(self, _request: Request) -> Response:
         """Answer with the page."""
@@ -99,7 +101,8 @@ class _Service:
         try:
             asked = _object(await self._body(request))
             loop = asyncio.get_running_loop()
-            work = loop.run_in_executor(self._thread, self._compute, name, asked)
+            thread = self._quick if ANSWERS.get(name).quick else self._thread
+            work = loop.run_in_executor(thread, self._compute, name, asked)
             found = await _unless_gone(work, request)
         except ClientDisconnect:
             return Response(status_code=499)  # to nobody
@@ -114,7 +117,8 @@ class _Service:
     def _compute(self, name: str, asked: dict[str, object]) -> dict[str, object] | bytes:
         answer = ANSWERS.get(name)
         if others := [field for field in asked if field not in answer.fields]:
-            raise SchemaError(f"'{others[0][:40]}' is not one of {listed(answer.fields)}.")
+            known = f"one of {listed(answer.fields)}" if answer.fields else "a field: there are none"
+            raise SchemaError(f"'{others[0][:40]}' is not {known}.")
         required = {field: answer.fields[field] for field in answer.required}
         return answer.compute(self._lab, record(required, answer.fields)(asked, ""))
 

@@ -21,12 +21,23 @@ class Events:
         self._changed: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """End all streams."""
+        self._closed = True
+        self._wake()
 
     def publish(self, kind: str, value: Any) -> None:
         """Tell all pages what is the latest of a kind."""
         with self._lock:
             self._latest[kind] = value
             self._numbers[kind] = self._numbers.get(kind, 0) + 1
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let all streams look for news."""
+        with self._lock:
             listeners = list(self._changed.items())
         for event, loop in listeners:
             if not loop.is_closed():
@@ -44,7 +55,7 @@ class Events:
             self._changed[changed] = asyncio.get_running_loop()
         try:
             yield "retry: 1000\n\n"
-            while True:
+            while not self._closed:
                 changed.clear()
                 with self._lock:
                     news = {k: self._latest[k] for k, n in self._numbers.items() if told.get(k) != n}

@@ -15,7 +15,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "lenetscope"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -84,12 +83,12 @@ class Guard:
         opens = scope["method"] == "GET" and scope["path"] == "/"
         if origin not in (None, own) or (site not in ("same-origin", "none") and not opens):
             return _refused(403, "only the playground's own page may ask.")
-        if self._token is None or self._has_cookie(headers):
+        if self._token is None or self._has_cookie(headers, _cookie(scope)):
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if opens and hmac.compare_digest(given.encode(), self._token.encode()):
             entered = RedirectResponse("/", 303)
-            entered.set_cookie(COOKIE, self._secret, httponly=True, samesite="strict")
+            entered.set_cookie(_cookie(scope), self._secret, httponly=True, samesite="strict")
             return entered
         return _refused(401, "open the address that `lenetscope play` printed, with its token.")
 
@@ -100,12 +99,17 @@ class Guard:
             return True
         return self._token is not None and not is_this_machine(self._host) and bool(name)
 
-    def _has_cookie(self, headers: Mapping[str, str]) -> bool:
+    def _has_cookie(self, headers: Mapping[str, str], name: str) -> bool:
         try:
-            found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+            found = SimpleCookie(headers.get("cookie", "")).get(name)
         except CookieError:
             return False
         return found is not None and hmac.compare_digest(found.value.encode(), self._secret.encode())
+
+
+def _cookie(scope: Scope) -> str:
+    """Return the cookie's name: browsers send the cookies of one port to all others, too."""
+    return f"lenetscope-{scope['server'][1]}"
 
 
 def _refused(status: int, why: str) -> Response:

@@ -13,12 +13,20 @@ from torch import Tensor, nn
 
 from lenetscope.errors import LayerError, UsageError, unknown
 from lenetscope.inspection import Inspection
+from lenetscope.layers import LayerRow
 from lenetscope.playground.events import Events
+from lenetscope.playground.training import Training
 from lenetscope.report import familiar, network
 from lenetscope.runs.folder import Run
 
 EXAMPLE = "example"
 """Name of the run that ships with the package."""
+
+MOST_WEIGHTS = 10_000_000
+"""Weights that the page is sent, 40 MB; larger networks run on the server."""
+
+KEPT = 20
+"""Runs of the playground's folder that can be opened: the newest."""
 
 
 def example() -> Run:
@@ -36,10 +44,11 @@ class Opened:
     Args:
         name: of the run in the playground.
         inspection: of the run.
+        data_dir: where its data are; None for where they are by default.
     """
 
-    def __init__(self, name: str, inspection: Inspection) -> None:
-        self.name, self.inspection = name, inspection
+    def __init__(self, name: str, inspection: Inspection, data_dir: Path | None = None) -> None:
+        self.name, self.inspection, self.data_dir = name, inspection, data_dir
         inspection.quick = True
 
     @cached_property
@@ -49,12 +58,34 @@ class Opened:
         Raises:
             LayerError: if the page cannot run it.
         """
-        return network.describe(self.inspection.model, self.inspection.image_shape)
+        model = self.inspection.model
+        if (count := sum(weights.numel() for weights in model.parameters())) > MOST_WEIGHTS:
+            raise LayerError(f"the network has {count:,} weights, and a page takes {MOST_WEIGHTS:,}.")
+        return network.describe(model, self.inspection.image_shape)
+
+    @cached_property
+    def layers(self) -> list[LayerRow]:
+        """The layers that return a tensor, each time that they run for an empty image."""
+        return [row for row in self.inspection.layers if row.shape]
+
+    @cached_property
+    def refusal(self) -> str | None:
+        """Why the page cannot run the network; None if it can."""
+        try:
+            _ = self.graph
+        except LayerError as error:
+            return str(error)
+        return None
 
     @cached_property
     def familiar(self) -> dict[str, Any]:
         """What is familiar to the network, as plain values."""
         return familiar.fit(self.inspection, self.graph).as_dict()
+
+    @property
+    def is_of_digits(self) -> bool:
+        """Whether every class is a digit."""
+        return familiar.are_digits(self.inspection)
 
     @cached_property
     def snapshot_epochs(self) -> list[int]:
@@ -93,6 +124,13 @@ class Opened:
         return torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(1, *shape)
 
 
+def _runs_with_weights(folder: Path) -> dict[str, Path]:
+    """Return the newest runs in a folder, by name."""
+    found = [file.parent for file in folder.glob("[!.]*/weights.safetensors")]
+    newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:KEPT]
+    return {path.name: path for path in newest}
+
+
 class Lab:
     """All that is open.
 
@@ -107,36 +145,41 @@ class Lab:
         self.events = Events()
         self._lock = threading.Lock()
         self._runs: dict[str, Opened] = {}
+        self.training = Training(self)
+        self._waiting = _runs_with_weights(folder / "runs")
         self.first = self.add(run or example(), EXAMPLE if run is None else None, data_dir).name
+
+    def close(self) -> None:
+        """End what goes on, before the server ends."""
+        self.training.close()
+        self.events.close()
 
     @property
     def names(self) -> list[str]:
-        """Names of the runs that are open."""
-        return list(self._runs)
+        """Names of the runs that are open, or were in the folder at the beginning."""
+        return list(dict.fromkeys([*self._runs, *self._waiting]))
 
     def add(self, run: Run, name: str | None = None, data_dir: Path | None = None) -> Opened:
         """Open a run, under the name of its folder; one that is open under that name is replaced."""
         name = name or run.path.resolve().name
-        opened = Opened(name, Inspection.open(run, device="cpu", data_dir=data_dir))
+        inspection = Inspection.open(run, device="cpu", data_dir=data_dir)
+        opened = Opened(name, inspection, data_dir or run.data_dir())
         with self._lock:
             self._runs[name] = opened
         return opened
 
     def run(self, name: str | None = None) -> Opened:
-        """Return a run that is open; by default the first.
+        """Return a run that is open, or in the folder; by default the first.
 
         Raises:
             UsageError: if there is none of that name.
+            RunError, CheckpointError: if it cannot be opened.
         """
         name = self.first if name is None else name
-        if name not in self._runs:
-            raise UsageError(unknown("run", name, self.names))
-        return self._runs[name]
-
-    def can_run(self, opened: Opened) -> str | None:
-        """Return why the page cannot run a network; None if it can."""
-        try:
-            _ = opened.graph
-        except LayerError as error:
-            return str(error)
-        return None
+        if name in self._runs:
+            return self._runs[name]
+        if name in self._waiting:
+            return self.add(Run.open(self._waiting[name]), name)
+        if self.training.is_active and name == self.training.run:
+            raise UsageError(f"{name} is being trained; it can be asked when that has ended.")
+        raise UsageError(unknown("run", name, self.names))

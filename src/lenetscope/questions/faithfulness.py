@@ -208,6 +208,70 @@ def deletion_insertion(
     return Faithfulness(torch.tensor(taken) / count, deletion, insertion, classes)
 
 
+def logit_drops(
+    model: nn.Module,
+    images: Tensor,
+    maps: Mapping[str, Map],
+    target: Target = None,
+    *,
+    fraction: float = 0.1,
+    baseline: Baseline = None,
+    random_orders: int = 10,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Return by how much the logit falls when the most important pixels are removed.
+
+    One point of deletion, in logits, which also tell classes apart that are not predicted. An image
+    goes through the model ``methods + 2 * random_orders`` times.
+
+    >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
+    >>> linear[1].weight.data = torch.tensor([[4.0, 1, 1, 1], [0, 0, 0, 0]])
+    >>> image, found = torch.ones(1, 1, 2, 2), torch.tensor([[[9.0, 0], [0, 0]]])
+    >>> logit_drops(linear, image, {"map": found}, 0, fraction=0.25, baseline=0.0)["map"]
+    tensor([4.])
+
+    Args:
+        model: see `deletion_insertion`, as for what else it takes.
+        images: (N, C, H, W).
+        maps: by name, for one class each.
+        target: see `chosen_classes`.
+        fraction: of the pixels that are removed, above 0 and at most 1.
+        baseline: what they are set to.
+        random_orders: of each kind.
+        seed: of the random orders.
+
+    Returns:
+        By the name of each map, and ``"ink"`` and ``"chance"``, which are means, (N,).
+
+    Raises:
+        DataError, UsageError: as `deletion_insertion`.
+    """
+    require_images(model, images, 4)
+    logits = require_logits(model_outputs(model, images))  # (N, K)
+    count = images.shape[2] * images.shape[3]
+    if not 0 < fraction <= 1 or random_orders < 1:
+        raise UsageError("fraction must be above 0 and at most 1, and random_orders at least 1.")
+    classes = _classes(logits, maps, target)
+    start = baseline_of(images, baseline)
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = [torch.randperm(count, generator=generator) for _ in range(random_orders)]
+    ink = (images - start).abs().sum(1).flatten(1).float().cpu()  # (N, H*W)
+    orders = {
+        name: [_descending(_fitting(name, each, images), shuffled[0])] for name, each in maps.items()
+    }
+    orders["ink"] = [_descending(ink, order) for order in shuffled]
+    orders["chance"] = [order.expand(len(images), -1) for order in shuffled]
+    taken = max(1, round(fraction * count))
+    drops = {}
+    for name, some in orders.items():
+        ranks = torch.stack(some).argsort(dim=2).to(images.device)  # (r, N, H*W)
+        removed = (ranks < taken).view(len(some), *images[:, :1].shape)  # (r, N, 1, H, W)
+        left = model_outputs(model, torch.where(removed, start, images).flatten(0, 1))  # (r*N, K)
+        drop = (logits - left.view(len(some), *logits.shape)).mean(dim=0)  # (N, K)
+        drops[name] = drop.gather(1, classes[:, None])[:, 0]
+    return drops
+
+
 def _curves(
     model: nn.Module, images: Tensor, base: Tensor, classes: Tensor, order: Tensor, taken: list[int]
 ) -> Tensor:

@@ -10,7 +10,8 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lenetscope.errors import LayerError, LenetscopeError
+from lenetscope.evaluation.scores import Scores
 from lenetscope.files import require_writable, write_text
 from lenetscope.inspection import Inspection
 from lenetscope.plots import html, style
@@ -45,12 +47,14 @@ SCRIPTS = (
         "familiar",
         "arithmetic",
     ),
-    *("terms", "maps", "explain", "draw", "confusion", "epochs", "main"),
+    *("tables", "terms", "maps", "replay", "explain", "pad", "draw", "confusion", "epochs", "main"),
 )
 """Files of ``static/``, each after those that it needs."""
 SCALES = {"signed": style.SIGNED, "positive": style.POSITIVE}
 CENTRED = ("mnist",)
 """Data sets whose images were scaled into a box and centred by their mass."""
+STEPS = ("box", "centre", "smooth", "normalise")
+"""How a drawing becomes an input, see ``static/prepare.js``."""
 MOST_WEIGHTS = 1_250_000
 """Weights that the page can hold: 5 MB, and a third more as text."""
 
@@ -101,12 +105,66 @@ def render(inspection: Inspection, *, quick: bool = False, show: Show = show_not
         chapters[question.chapter].append((question.heading, Markup(part.html)))
         answers[name] = part.data
     data = {
+        "images": _embedded_images(inspection),
+        "questions": {name: data for name, data in answers.items() if data},
+    }
+    found = [(name, heading, chapters[name]) for name, heading in CHAPTERS.items()]
+    return _page(inspection, drawing, data, scores=inspection.scores, chapters=found)
+
+
+@dataclass(frozen=True)
+class Start:
+    """With what a page for drawing begins.
+
+    Attributes:
+        run: its name in the playground.
+        epoch: whose weights it holds; None for the last.
+        edited: whether the weights were changed in the page.
+        pixels: base64 of the drawing, (C, H, W) uint8; None for an empty pad.
+        steps: whether each of `STEPS` is done.
+    """
+
+    run: str
+    epoch: int | None
+    edited: bool
+    pixels: str | None
+    steps: dict[str, bool]
+
+
+def render_drawing(
+    inspection: Inspection, graph: network.Graph, known: dict[str, Any], start: Start
+) -> str:
+    """Return a page to draw on as text, without the chapters about the run.
+
+    Args:
+        inspection: of the run.
+        graph: its network; the weights may be others.
+        known: what is familiar to it, see `familiar.Familiar.as_dict`.
+        start: with what it begins.
+
+    Raises:
+        LayerError: if the network is too large for a page.
+    """
+    drawing = _drawing_of(inspection, graph, known)
+    data = {"start": {"pixels": start.pixels, "steps": start.steps}}
+    return _page(inspection, drawing, data, start=start)
+
+
+def _page(
+    inspection: Inspection,
+    drawing: Part,
+    data: dict[str, Any],
+    *,
+    scores: Scores | None = None,
+    chapters: Sequence[tuple[str, str, list[tuple[str, str]]]] = (),
+    start: Start | None = None,
+) -> str:
+    """Return a page; without chapters it is one to draw on alone."""
+    data |= {
         "classes": inspection.classes,
         "imageShape": inspection.image_shape,
-        "images": _embedded_images(inspection),
         "network": drawing.data or None,
         "colours": {name: html.base64_of(html.colours(scale)) for name, scale in SCALES.items()},
-        "questions": {name: data for name, data in answers.items() if data},
     }
     script = _script()
     page = html.render(
@@ -114,16 +172,17 @@ def render(inspection: Inspection, *, quick: bool = False, show: Show = show_not
         inspection=inspection,
         run=inspection.run,
         recipe=inspection.run.recipe(),
-        scores=inspection.scores,
         facts=facts,
         version=version("lenetscope"),
         drawing=drawing,
         centred=inspection.run.recipe().data in CENTRED,
-        chapters=[(name, heading, chapters[name]) for name, heading in CHAPTERS.items()],
         css=Markup(_read("static/report.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=Markup(json_in_html(data)),
+        scores=scores,
+        chapters=chapters,
+        start=start,
     )
     return f"{page}\n"
 
@@ -155,13 +214,21 @@ def json_in_html(value: Any) -> str:
 def _drawing(inspection: Inspection) -> Part:
     """Return what the drawing panel needs: the network, and what is familiar to it."""
     graph = network.describe(inspection.model, inspection.image_shape)
+    _require_small(graph)
+    return _drawing_of(inspection, graph, familiar.fit(inspection, graph).as_dict())
+
+
+def _require_small(graph: network.Graph) -> None:
     if len(graph.weights) > MOST_WEIGHTS:
         raise LayerError(
             f"this network has {len(graph.weights):,} weights, and a page holds {MOST_WEIGHTS:,}."
         )
+
+
+def _drawing_of(inspection: Inspection, graph: network.Graph, known: dict[str, Any]) -> Part:
+    _require_small(graph)
     recipe = inspection.run.recipe()
     facts_of_data = {"mean": recipe.mean, "std": recipe.std, "classes": inspection.classes}
-    known = familiar.fit(inspection, graph).as_dict()
     return Part("", graph.as_dict() | facts_of_data | {"familiar": known})
 
 

@@ -72,6 +72,10 @@ def environment(inspection: Inspection) -> list[Row]:
     rows += sorted(known.get("packages", {}).items())
     if resumed := known.get("resumed"):
         rows.append(("resumed", counted(len(resumed), "time")))
+    rows += [
+        ("lr changed", f"to {each['lr']:g} in epoch {each['epoch'] + 1}, after step {each['step']}")
+        for each in known.get("lr_changes", [])
+    ]
     return [(name, str(value)) for name, value in rows]
 
 

@@ -187,11 +187,11 @@ def fit(inspection: Inspection, graph: Graph) -> Familiar:
         threshold,
         refused=float((distances > threshold).double().mean()),
         images=len(distances),
-        digits=_are_digits(inspection),
+        digits=are_digits(inspection),
     )
 
 
-def _are_digits(inspection: Inspection) -> bool:
+def are_digits(inspection: Inspection) -> bool:
     """Tell whether every class is a digit; names in own data may be mere numbers."""
     named = inspection.run.recipe().data in DATASETS.names()
     return named and all(name in tuple("0123456789") for name in inspection.classes)

@@ -8,7 +8,7 @@ the page cannot run, is refused instead of shown wrongly.
 import operator
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -70,16 +70,38 @@ def describe(model: nn.Module, input_shape: tuple[int, ...]) -> Graph:
         LayerError: if the model cannot be traced, or a step is none that the page can run.
         DataError: if the model cannot take such images.
     """
-    program = _trace(model, input_shape)
-    steps = _Steps(tuple(input_shape), frozenset(find_layers(model)))
-    output = steps.translate(program)
-    if not steps.layers:
-        raise LayerError("the model has no layers inside that could be shown one after another.")
-    if len(output.shape) != 1:
-        shape = "x".join(map(str, output.shape)) or "one number"
-        raise LayerError(f"the model returns {shape} per image, not one number per class.")
-    weights = np.concatenate([np.zeros(0, np.float32), *steps.weights.parts])
-    return Graph(tuple(input_shape), tuple(steps.layers), weights)
+    return Described.of(model, input_shape).graph(model)
+
+
+@dataclass(frozen=True)
+class Described:
+    """A model that was traced, to be described again whenever its weights have changed.
+
+    Tracing takes a second or more, and what follows it some milliseconds.
+    """
+
+    program: "ExportedProgram"
+    input_shape: tuple[int, ...]
+    leaves: frozenset[str]
+
+    @classmethod
+    def of(cls, model: nn.Module, input_shape: tuple[int, ...]) -> Self:
+        """Trace a model; see `describe`."""
+        return cls(_trace(model, input_shape), tuple(input_shape), frozenset(find_layers(model)))
+
+    def graph(self, model: nn.Module) -> Graph:
+        """Describe the model that was traced, with the weights that it has now; see `describe`."""
+        whole: nn.Module = getattr(model, "_orig_mod", model)
+        now = {f"model.{name}": value for name, value in whole.state_dict().items()}
+        steps = _Steps(self.input_shape, self.leaves)
+        output = steps.translate(self.program, now)
+        if not steps.layers:
+            raise LayerError("the model has no layers inside that could be shown one after another.")
+        if len(output.shape) != 1:
+            shape = "x".join(map(str, output.shape)) or "one number"
+            raise LayerError(f"the model returns {shape} per image, not one number per class.")
+        weights = np.concatenate([np.zeros(0, np.float32), *steps.weights.parts])
+        return Graph(self.input_shape, tuple(steps.layers), weights)
 
 
 class _Main(nn.Module):
@@ -146,19 +168,19 @@ class _Steps:
     values: dict[fx.Node, Any] = field(default_factory=dict)
     """Of each node: its `Place`, or its value where that does not depend on the image."""
 
-    def translate(self, program: "ExportedProgram") -> Place:
-        """Return the place of the outputs."""
+    def translate(self, program: "ExportedProgram", weights: dict[str, Tensor]) -> Place:
+        """Return the place of the outputs; weights that are not given are those of the trace."""
         from torch.export.graph_signature import InputKind
 
         specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
         (result,) = next(n for n in program.graph.nodes if n.op == "output").args[0]
         needed = _needed(result)
+        stored = program.state_dict | program.constants | weights
         for node in program.graph.nodes:
             if node not in needed:
                 continue
             if node.op == "placeholder":
                 spec = specs[node.name]
-                stored = program.state_dict | program.constants
                 is_image = spec.kind is InputKind.USER_INPUT
                 self.values[node] = Place(-1, self.input_shape) if is_image else stored[spec.target]
             else:

@@ -182,6 +182,19 @@ class Run:
         facts = self.environment()
         write_json(self.environment_file, facts | {"resumed": [*facts.get("resumed", []), resumed]})
 
+    def add_lr_change(self, epoch: int, step: int, lr: float) -> None:
+        """Add to ``environment.json`` that it went on with a learning rate that is not the recipe's.
+
+        Args:
+            epoch: epochs done.
+            step: steps done of the next.
+            lr: see `training.schedules.replan_rate`.
+        """
+        facts, change = self.environment(), {"epoch": epoch, "step": step, "lr": lr}
+        write_json(
+            self.environment_file, facts | {"lr_changes": [*facts.get("lr_changes", []), change]}
+        )
+
     def recipe(self) -> Recipe:
         """Return the recipe.
 

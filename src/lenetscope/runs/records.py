@@ -38,6 +38,7 @@ ENVIRONMENT = record(
         "data_dir": optional(text),
         "data": mapping_of(text),
         "resumed": list_of(record({}, {"epochs": whole(1)})),
+        "lr_changes": list_of(record({"epoch": whole(), "step": whole(), "lr": number(0)})),
     },
 )
 HISTORY = list_of(ROW_CHECK)

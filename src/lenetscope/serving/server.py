@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -44,9 +45,12 @@ class Server(uvicorn.Server):
         app: to serve.
         patience: seconds that a connection may be in the middle of the same request.
         grace: seconds in which requests may end after the process was stopped.
+        stop: is called then, to end answers that would go on.
     """
 
-    def __init__(self, app: ASGIApp, *, patience: float, grace: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, patience: float, grace: int, stop: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -62,7 +66,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=grace,
             )
         )
-        self._patience = patience
+        self._patience, self._stop = patience, stop
         self._unchanged: dict[Any, float] = {}
 
     async def on_tick(self, counter: int) -> bool:
@@ -83,5 +87,6 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what has begun; that is what a signal asked for, so it is not raised again."""
+        self._stop()
         await super().shutdown(sockets)
         self._captured_signals.clear()

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any, Literal
 
-from torch.optim import lr_scheduler
+from torch.optim import Optimizer, lr_scheduler
 
 from lenetscope.errors import UsageError
 from lenetscope.training.state import TrainState
@@ -26,6 +26,9 @@ STEPPED_EACH_BATCH = (
     lr_scheduler.CosineAnnealingWarmRestarts,
 )
 """Schedulers that are stepped after each batch; all others are stepped after each epoch."""
+
+SCALED = ("lr", "initial_lr", "min_lr", "max_lr")
+"""Settings of an optimizer's group that torch's schedulers compute rates from."""
 
 
 def plan_schedules(state: TrainState, epochs: int, steps: int, begin: Begin | None) -> None:
@@ -110,3 +113,34 @@ def step_schedule(
         warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler.step\(\)` before")
         scheduler.step(*given)
     state.learning_rates.append([float(group["lr"]) for group in state.optimizer.param_groups])
+
+
+def planned_rate(optimizer: Optimizer) -> float:
+    """Return the learning rate that a recipe's schedule is made with: the constant, or the largest."""
+    group = optimizer.param_groups[0]
+    return float(group.get("max_lr", group.get("initial_lr", group["lr"])))
+
+
+def replan_rate(state: TrainState, rate: float) -> None:
+    """Go on as if the schedule had been made with another learning rate.
+
+    The rate of the next step, and all that are still to come, are multiplied by the same factor; each
+    schedule of a recipe is proportional to its rate. A schedule that begins later, because the training
+    is extended, begins with the recipe's rate again. All of it is part of a checkpoint.
+
+    Args:
+        state: between two steps; its optimizer and scheduler are changed.
+        rate: in place of `planned_rate`, above 0.
+    """
+    before = planned_rate(state.optimizer)
+
+    def scaled(value: float) -> float:
+        return rate if value == before else value * (rate / before)
+
+    for group in state.optimizer.param_groups:
+        group.update({name: scaled(group[name]) for name in SCALED if name in group})
+    waiting = [state.scheduler] if state.scheduler else []
+    while waiting:
+        scheduler = waiting.pop()
+        scheduler.base_lrs = [scaled(value) for value in getattr(scheduler, "base_lrs", [])]
+        waiting += getattr(scheduler, "_schedulers", [])

@@ -31,6 +31,7 @@ class Answer:
         compute: is given what is open, and the fields that were sent, checked. Errors that are a
             `LenetscopeError` are told to the page.
         required: names of fields.
+        quick: whether it computes nothing, and is answered while others compute.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Answer:
     fields: dict[str, Check]
     compute: Callable[[Lab, dict[str, Any]], Found]
     required: tuple[str, ...] = ()
+    quick: bool = False
 
     def register(self) -> None:
         """Add the answer to `ANSWERS`.

@@ -3,8 +3,9 @@
 from typing import Any
 
 from lenetscope.playground.answers import RUN, Answer
-from lenetscope.playground.lab import Lab
+from lenetscope.playground.lab import Lab, Opened
 from lenetscope.plots import html, style
+from lenetscope.recipe import Recipe
 from lenetscope.table import percent
 
 SCALES = {"signed": style.SIGNED, "positive": style.POSITIVE}
@@ -16,21 +17,45 @@ def network(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
     opened = lab.run(asked.get("run"))
     inspection, recipe = opened.inspection, opened.inspection.run.recipe()
     scores = inspection.run.scores()
-    return {
-        "run": opened.name,
-        "runs": lab.names,
-        "title": f"{recipe.model} on {recipe.data}",
+    return facts(lab, opened.name, recipe) | {
         "accuracy": scores and percent(scores["accuracy"]),
         "epochs": opened.snapshot_epochs,
         "lastEpoch": inspection.run.weights_epoch(),
         "inputShape": list(inspection.image_shape),
-        "layers": list(opened.graph.layers),
+        "layers": _layers(opened),
+        "refusal": opened.refusal,
+        "classes": list(inspection.classes),
+        "digits": opened.is_of_digits,
+    }
+
+
+def facts(lab: Lab, run: str, recipe: Recipe) -> dict[str, Any]:
+    """Return what the page must know of a run, apart from its network."""
+    return {
+        "run": run,
+        "runs": lab.names,
+        "title": f"{recipe.model} on {recipe.data}",
         "mean": list(recipe.mean),
         "std": list(recipe.std),
-        "classes": list(inspection.classes),
         "centred": recipe.data in CENTRED,
         "colours": {name: html.base64_of(html.colours(scale)) for name, scale in SCALES.items()},
     }
+
+
+def _layers(opened: Opened) -> list[dict[str, Any]]:
+    """Return the steps of a network; where the page cannot run them, its layers, without arithmetic."""
+    if opened.refusal is None:
+        return list(opened.graph.layers)
+    return [
+        {
+            "name": row.name,
+            "kind": "Opaque",
+            "of": row.kind,
+            "shape": list(row.shape),
+            "inputs": [number - 1],
+        }
+        for number, row in enumerate(opened.layers)
+    ]
 
 
 Answer(

@@ -2,7 +2,7 @@
 import { largest, paint } from "../report/colours.js";
 import { button, element } from "../report/dom.js";
 import { decimal } from "../report/numbers.js";
-import { colourCell } from "../report/terms.js";
+import { colourCell } from "../report/tables.js";
 import { firstChannel, paintStepMap } from "./kernels.js";
 import { page } from "./page.js";
 import { TEXTS } from "./texts.js";

@@ -2,7 +2,7 @@
 import { largest } from "../report/colours.js";
 import { button, element, roving } from "../report/dom.js";
 import { percent } from "../report/numbers.js";
-import { colourCell } from "../report/terms.js";
+import { colourCell } from "../report/tables.js";
 import { Changes } from "./changes.js";
 import { FilterEditor } from "./editor.js";
 import { paintFilter, pictureBound, scaleBar, weightedLayers } from "./kernels.js";

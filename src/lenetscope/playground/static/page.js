@@ -11,6 +11,7 @@
 import { decodeScales } from "../report/colours.js";
 import { Familiar } from "../report/familiar.js";
 import { Network } from "../report/network.js";
+import { RemoteNetwork } from "./remote.js";
 import { ask } from "./server.js";
 
 /** See `page`. */
@@ -28,6 +29,8 @@ class Page extends EventTarget {
   /** What the network returned last, see `Network.run`; its input as bytes 0 to 255 is `pixels`. */
   outputs = null;
   pixels = null;
+  /** The part of the pad that the network's input shows, {left, top, width, height} in pixels of the pad. */
+  seen = null;
   /** Whether nothing is drawn. */
   empty = true;
   /** Tells which outputs are like those of training images; it is null until that is known. */
@@ -36,11 +39,17 @@ class Page extends EventTarget {
   view = "layers";
   /** Runs the network on the drawing again; the pad sets it. */
   update = () => {};
+  /** Put an image onto the pad: its pixels, as in `pixels`, and a line that says what it is; the pad sets it. */
+  load = () => {};
+  /** Put something onto an empty pad; the pad sets it. */
+  greet = () => {};
 
   /** Show a run that the server has open, by default the first. */
   async open(run = null, epoch = null) {
-    const [facts, weights] = await Promise.all([ask("network", { run }), ask("weights", { run, epoch })]);
+    const facts = await ask("network", { run });
+    const weights = facts.refusal ? new ArrayBuffer(0) : await ask("weights", { run: facts.run, epoch });
     this.show(facts, new Float32Array(weights), epoch);
+    if (facts.refusal) return;
     ask("familiar", { run: facts.run }).then(
       (found) => {
         if (this.facts !== facts) return;
@@ -55,7 +64,7 @@ class Page extends EventTarget {
   show(facts, weights, epoch = null) {
     this.facts = facts;
     this.scales = decodeScales(facts.colours);
-    this.network = new Network({ ...facts, weights });
+    this.network = facts.refusal ? new RemoteNetwork(facts) : new Network({ ...facts, weights });
     this.edits.clear();
     Object.assign(this, { familiar: null, outputs: null, pixels: null });
     this.base = weights;

@@ -1,3 +1,9 @@
+/** How much ink was drawn and erased, in pixels of full ink. */
+function inkOf(added, erased) {
+  const parts = [added && `${added} px of ink drawn`, erased && `${erased} px of ink erased`].filter(Boolean);
+  return parts.join(" and ");
+}
+
 /** Every English text of the playground, by the place where it stands; its modules hold none of their own. */
 export const TEXTS = {
   skip: "Skip to the network",
@@ -8,31 +14,167 @@ export const TEXTS = {
   pad: {
     heading: "Draw here",
     help: "Mouse, finger or pen. By keyboard: arrow keys move the pen, Space lowers and lifts it.",
+    undo: "Undo",
     clear: "Clear",
+    eraser: "Eraser",
+    widths: "Width of the pen",
+    thin: "Thin pen",
+    medium: "Medium pen",
+    thick: "Thick pen",
+    example: "A test image, pixel for pixel.",
     fill: "Fill with",
     colour: "Colour of the pen",
     colours: "Colours of the pen",
-    centre: "centre and scale",
   },
   prediction: {
     heading: "Prediction",
     bars: "Probability of each class",
   },
   input: {
+    fold: "Leave steps out",
     heading: "Its input",
     label: "The drawing as the network is given it",
+    drawn: "drawn",
+    loaded: "image",
+    box: "its box",
+    scaled: "scaled",
+    size: (width, height) => `${width}×${height}`,
+    placed: "placed",
+    centred: "centred",
+    smaller: "smaller",
+    exact: "as it is",
+    normalised: "normalised",
+    steps: {
+      label: "Steps from the drawing to the input",
+      box: "box and scale",
+      centre: "centre",
+      smooth: "smooth",
+      normalise: "normalise",
+    },
+    about: {
+      box: "The ink is cut out and scaled in proportion, as the training images were",
+      centre: "The centre of mass is put into the middle",
+      smooth: "Anti-aliasing: each new pixel is the mean of what it covers. Without it: the nearest pixel",
+      normalise: "The mean is subtracted, and divided by the standard deviation",
+    },
+    range: (low, high, formula) => `${formula}: ${low} to ${high}.`,
+    formula: (mean, std) => `(pixel / 255 − ${mean}) / ${std}`,
+    perChannel: "(pixel / 255 − mean) / standard deviation",
+    plain: "pixel / 255",
+  },
+  picture: {
+    open: "Picture",
+    heading: "A picture of your own",
+    about: "Or paste one (Ctrl+V), or drop it anywhere on the page. It is sent to this playground only.",
+    file: "Choose a file",
+    camera: "Camera",
+    asking: "The browser asks whether the camera may be used.",
+    refused: "The camera may not be used, or there is none. A file works as well.",
+    take: "Take the picture",
+    still: "picture of the camera",
+    alt: "Your picture",
+    reading: "Reading …",
+    large: (size, most) =>
+      `The file has ${(size / 1e6).toFixed(1)} MB; the limit is ${most / 1e6} MB. Make the picture smaller.`,
+    other: "This is no picture. Drop or paste a photo, a scan or a screenshot.",
+    reads: (text, confidence) => `It reads ${text}, with ${confidence}.`,
+    none: "No digit was found in it.",
+    rejected: (reason) => `Not read: ${reason}.`,
+    else: (text) => `If it had to choose: ${text}.`,
+    choose: "Choose a digit to put it on the pad.",
+    put: (caption) => `Put on the pad: ${caption}`,
+    whole: "whole picture",
+    digit: (number, name) => `Digit ${number} of ${name}, scaled and centred.`,
+    fitted: (name) => `${name}, resized to the network's input.`,
   },
   views: {
     heading: "What to look at",
   },
   layers: {
+    opaque: (why) => `The server runs this network, and its numbers are shown without their arithmetic: ${why}`,
     tab: "Layers",
-    about:
-      "From top to bottom in the order in which the layers run. Bright is high; where values have a sign, red is " +
-      "positive and blue negative. Choose a map to see how each of its values comes about, number by number.",
+    heading: "Layer by layer",
+    about: "From the image to the probabilities. Point at any value to see what feeds it; click it to see how it is computed.",
+  },
+  legend: {
+    name: "Colours, frames and lines",
+    signed: "− to +",
+    positive: "0 to high",
+    padding: "padding",
+    own: "value",
+    seen: "what it sees",
+    feeds: "feeds it: more, less",
+  },
+  hover: {
+    ofClass: (layer, name) => `${layer}, class ${name}`,
+    ofValue: (layer, number, count) => `${layer}, value ${number} of ${count}`,
+    ofMap: (layer, map, row, column, isImage) =>
+      `${layer}${map === null ? "" : `, ${isImage ? "channel" : "map"} ${map}`}: row ${row}, column ${column}`,
+    pixel: (pixel, given) => `${pixel} of 255, given as ${given}`,
+    sees: (rows, columns) => `sees ${rows}×${columns} pixels`,
+    seesAll: "sees the whole image",
+    seesNothing: "sees none of the image",
+    click: "click: how it is computed",
+    tap: "tap again: how it is computed",
   },
   why: {
     tab: "Why",
+    nothing: "Draw something, and see why it is taken for what it is.",
+    unedited: "What you changed in the network is left out here: this is about the network as it was trained.",
+    maps: {
+      heading: (name) => `Which pixels speak for ${name}`,
+      about: "Red speaks for it, blue against it. Four methods say so, and below each map stands whether to believe it.",
+      classes: "Class to explain",
+      predicted: (name) => (name === null ? "Predicted" : `Predicted: ${name}`),
+      methods: {
+        "integrated-gradients": ["Integrated gradients", "What each pixel adds to the logit on the way from black to the drawing."],
+        occlusion: ["Occlusion", "How far the logit falls when a small patch is blacked out."],
+        "grad-cam": ["Grad-CAM", "Where the last feature maps speak for the class."],
+        saliency: ["Saliency", "How strongly the logit depends on each pixel."],
+      },
+      image: (method, name) => `The drawing, coloured by ${method} for ${name}`,
+      ends: { signed: ["against", "for"], positive: ["little", "much"] },
+      drop: (percent) => `With ${percent} % of the pixels blacked out, the logit falls by:`,
+      drops: { marked: "marked", ink: "brightest", chance: "random" },
+      verdicts: {
+        faithful: "It marks what the network uses.",
+        ink: "Weak: the brightest pixels matter more.",
+        chance: "Do not believe it here: random pixels matter as much.",
+      },
+      complete: (sum, difference, gap) =>
+        `Complete: all values add up to ${sum}, and the logit rises by ${difference} from black to the drawing ` +
+        `(gap ${gap}).`,
+      missing: {
+        "grad-cam": "Grad-CAM needs feature maps, and this network has none.",
+      },
+    },
+    change: {
+      heading: "What would change its mind",
+      about: "The smallest strokes, as wide as your pen, that turn the prediction: drawn or erased, no invisible noise.",
+      target: "Turn it into",
+      second: (name) => `second choice: ${name}`,
+      find: "Find the smallest change",
+      searching: "Searching …",
+      found: ({ count, from, to, added, erased, percent, tried }) =>
+        `${count === 1 ? "One stroke turns" : `${count} strokes turn`} ${from} into ${to}: ${inkOf(added, erased)}, ` +
+        `${percent} of the drawing's ink. ${tried} drawings were tried.`,
+      none: ({ to, chance, tried }) =>
+        `No strokes found that turn it into ${to}: in ${tried} trials it came no nearer than ${chance}. These are the ` +
+        "strokes that came nearest.",
+      already: (to) => `It is ${to} already.`,
+      stale: "The drawing has changed since; search again.",
+      play: "Play",
+      pause: "Pause",
+      steps: "Strokes drawn so far",
+      step: (done, count) => `${done} of ${count === 1 ? "1 stroke" : `${count} strokes`}`,
+      marked: "mark the strokes",
+      added: "drawn",
+      erased: "erased",
+      canvas: "The drawing with the strokes that change it",
+      bars: "Probability of each class with these strokes",
+      keep: "Put it on the pad",
+      kept: "Changed by strokes that were found.",
+    },
   },
   epochs: {
     tab: "Epochs",
@@ -134,8 +276,75 @@ export const TEXTS = {
       ];
     },
   },
+  runs: {
+    label: "Shown run",
+    live: (run) => `${run}, in training`,
+  },
   train: {
     tab: "Train",
+    heading: "Train a network",
+    about:
+      "Choose a recipe, change what you like, and watch: curves, filters, maps and the prediction of your drawing move " +
+      "while it learns. It goes on if you close this page.",
+    base: "Begin with",
+    more: "All other settings",
+    groups: { data: "Data", network: "Network", training: "Training", machine: "Machine" },
+    field: (name) => name.replaceAll("_", " "),
+    start: "Start training",
+    seed:
+      "The same seed and network always begin with the same initial weights. So change one thing, train again, " +
+      "and compare the curves.",
+    unfinished: "Unfinished runs",
+    resume: (run) => `Resume ${run}`,
+    done: (done, epochs) => `${done} of ${epochs} epochs done`,
+    phases: {
+      starting: "starting",
+      training: "training",
+      paused: "paused",
+      evaluating: "counting the mistakes on the test images",
+      finished: "finished",
+      stopped: "stopped; saved",
+      failed: "failed",
+    },
+    starting: "Reading the data and building the network …",
+    place: (epoch, epochs, step, steps) => `epoch ${epoch} of ${epochs}, step ${step} of ${steps}`,
+    now: (loss, accuracy) => `Training loss ${loss}, accuracy ${accuracy} over the last steps.`,
+    speed: (images) => `${images.toLocaleString("en")} images per second.`,
+    network: (about, parameters) => `${about}. ${parameters.toLocaleString("en")} parameters.`,
+    result: (accuracy) => `${accuracy} of the test images are classified correctly.`,
+    progress: "Progress",
+    pause: "Pause",
+    continue: "Go on",
+    stop: "Stop and save",
+    again: "Again with changes",
+    show: "Show this network",
+    live: "show it live",
+    lr: "Learning rate",
+    setLr: "Set",
+    lrHelp: (now) =>
+      `Now ${now}. From the next step on, the schedule goes on as if the recipe had this rate; the run records it.`,
+    lrChanges: (changes) => `Changed by hand: ${changes.join(", ")}.`,
+    lrChange: (lr, epoch, step) => `to ${lr} in epoch ${epoch}, after step ${step}`,
+    filters: (layer, count) => `${count} filters of ${layer}, the first convolution`,
+    filtersHelp: "Red is positive, blue negative. The maps under “Layers” move as well.",
+    noFilters: "This network has no convolution.",
+    unseen: (why) => `It trains, but cannot be shown live: ${why}`,
+    loss: "Loss, on a logarithmic scale",
+    accuracy: "Accuracy",
+    epoch: "epoch",
+    curve: (what, run, points, last) => `${what} of ${run} over the epochs; ${points} points, the last ${last}`,
+    trainingOf: (run) => `${run}: training`,
+    validationOf: (run) => `${run}: validation`,
+    formerOf: (run, differences) => `${run}: ${differences}`,
+    differs: (name, value, now) => `${name} ${value} instead of ${now}`,
+    same: "same settings",
+    byHand: "learning rate changed by hand",
+    sameWeights: "same initial weights",
+    otherWeights: "other initial weights",
+    smoothed: "The training loss counts label smoothing, the validation loss does not.",
+    onTest: "No images are held out: validation is on the test images, so choose nothing by it.",
+    epochs: "Each epoch in numbers",
+    columns: ["epoch", "training loss", "accuracy", "validation loss", "accuracy", "learning rate", "seconds"],
   },
   gallery: {
     tab: "Gallery",
@@ -145,9 +354,55 @@ export const TEXTS = {
   },
   tour: {
     start: "Tour",
+    invite: "Take the tour",
+    skip: "Skip the tour",
+    back: "Back",
+    next: "Next",
+    end: "Done",
+    count: (step, steps) => `Step ${step} of ${steps}`,
+    pixel: (height, width, { row, column }, pixel, given) => [
+      "A pixel is a number",
+      `The network is given ${height}×${width} numbers, one per pixel. The one in the frame, row ${row}, column ` +
+        `${column}, is ${pixel} of 255; scaled for the network, ${given}.`,
+    ],
+    filter: (layer, size, terms, hasBias, count, { map, row, column }, value) => [
+      "A filter slides over the image",
+      `${layer} lays ${size} weights over the image, multiplies number by number, and adds up: ${terms} products` +
+        `${hasBias ? " and a bias" : ""} make one value. It does so at every position. Map ${map} of ${count} reaches ` +
+        `${value} at row ${row}, column ${column}: there its pattern fits best.`,
+    ],
+    maximum: (layer, size, value, before, after) => [
+      "Only the largest stays",
+      `${layer} keeps the largest of each ${size} values, ${value} in the frame. ${before} becomes ${after}: where a ` +
+        "pattern lies matters less, that it is there matters more.",
+    ],
+    flattening: (layer, maps, size, count, place) => [
+      "Maps become one row",
+      `${layer} computes nothing: ${maps > 1 ? `${maps} maps` : "one map"} of ${size} become a row of ${count} values, ` +
+        `map by map. The largest is number ${place}.`,
+    ],
+    weighing: (layer, count, name, value) => [
+      "Every value has a say",
+      `${layer} multiplies ${count} values by one weight each, per class, and adds up. Class ${name} gets ${value}. ` +
+        "The strongest terms are drawn: red raises the sum, blue lowers it.",
+    ],
+    softmax: (count, name, probability) => [
+      "Sums become probabilities",
+      `Softmax raises e to the power of each of the ${count} sums and divides by their total, so that all add up to ` +
+        `100 %. Class ${name} gets ${probability}. Draw on, and watch every number follow.`,
+    ],
   },
   share: {
     button: "Share",
+    save: "Save view",
+    copied: (isDrawn) => `Copied: the address of this page${isDrawn ? ", with your drawing in it" : ""}.`,
+    byHand: "Copy the address of this page from the address bar; it leads to what is shown now.",
+    saving: "Saving …",
+    saved: "Saved: one file with the network and your drawing, which opens without a server.",
+    drawing: "The drawing of the address, pixel for pixel.",
+    long: "The address is too long to be one of this page, and was ignored.",
+    wrong: "The address holds something that this page cannot show; it was left out.",
+    missing: "The address names a run or an epoch that is not here; the first run is shown.",
   },
   dialog: {
     previous: "Previous map",

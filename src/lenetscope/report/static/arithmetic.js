@@ -9,6 +9,7 @@
  *   products  terms [{index, input, weight, product}], largest first, bias (linear)
  *   values    terms [{index, input}], largest first                       (along a dimension)
  *   operands  [{input, index, value}], of which input is null for a constant (arithmetic)
+ *   a pixel   index, pixel 0 to 255, mean, std                            (the image, as it was normalised)
  *   one value index, input, and source: in which of the inputs; null if in none (all others)
  * A tap is one place of a kernel: {row, column, inside, index, input} and in a convolution weight, product.
  */
@@ -143,7 +144,14 @@ const applied = (rule) => (layer, [input], place) => ({
 });
 const same = applied((x) => x);
 
+function normalizedPixel(layer, [{ values }], place) {
+  const { channel } = position(place, layer.shape);
+  const [mean, std] = [layer.mean[channel] ?? 0, layer.std[channel] ?? 1];
+  return { index: place, pixel: Math.round(255 * (values[place] * std + mean)), mean, std, value: values[place] };
+}
+
 const EXPLAIN = {
+  Image: normalizedPixel,
   Conv2d: convolved,
   MaxPool2d: largestOf,
   AvgPool2d: meanOf,

@@ -1,84 +1,91 @@
-/** The drawing panel: a pad for mouse, finger, pen and keyboard, the network's input, its prediction. */
+/** The drawing panel: a pad, the network's input, its prediction. */
 import { paintPixels } from "./colours.js";
 import { button, element } from "./dom.js";
 import { marks, onlyDots, sideBySide } from "./marks.js";
 import { percent } from "./numbers.js";
+import { Pad } from "./pad.js";
 import { brightest, prepare } from "./prepare.js";
 
-const PEN = 0.08; // width, as a fraction of the pad's side
 const COLOURS = {
   ...{ white: "#ffffff", black: "#000000", red: "#d62728", orange: "#ff7f0e", yellow: "#ffd92f" },
   ...{ green: "#2ca02c", blue: "#1f77b4", brown: "#8c564b" },
 };
-const KEY_STEP = 0.03; // the same, per key press
 
-/** The panel. */
+/** Which steps make an input of a drawing, see `prepare`; `normalise` is the mean and the deviation. */
+export const stepsFor = (centred) => ({ box: centred, centre: centred, smooth: true, normalise: true });
+
+/** The panel; `steps` may be changed before `update`. */
 export class DrawingPanel {
   /**
    * @param find returns the element of an id
-   * @param onRun is called with the outputs of each run
+   * @param onRun is called with the outputs of each run, the pixels that were given, and whether it is empty
    */
   constructor(find, onRun) {
-    Object.assign(this, { find, onRun });
-    this.pad = find("pad");
-    this.context = this.pad.getContext("2d", { willReadFrequently: true });
-    this.#listen();
+    Object.assign(this, { find, onRun, steps: stepsFor(false) });
+    this.pad = new Pad(
+      find("pad"),
+      find("pad-help"),
+      () => this.#soon(),
+      () => this.undo(),
+    );
+    const colour = find("pen-colour");
+    colour.addEventListener("input", () => (this.pad.colour = colour.value));
+    find("clear").addEventListener("click", () => this.clear());
+    find("fill").addEventListener("click", () => {
+      this.pad.fill(colour.value);
+      this.update();
+    });
   }
 
   /**
-   * Draw for a network, on an empty pad.
+   * Draw for a network; what is on the pad stays there, if its images have the same shape.
    * @param familiar tells which runs are like those of the training images; null if nothing does
    */
   use(network, familiar) {
+    const { inputShape } = network;
+    const isAlike = this.network && String(this.network.inputShape) === String(inputShape);
     Object.assign(this, { network, familiar });
-    const [channels, height, width] = network.inputShape;
-    const longest = Math.max(width, height);
-    this.pad.width = Math.round((280 * width) / longest);
-    this.pad.height = Math.round((280 * height) / longest);
-    this.pad.style.aspectRatio = `${width} / ${height}`;
-    this.#offerColours(channels >= 3);
     this.#makeBars();
-    this.clear();
+    if (!isAlike) {
+      this.pad.fit(inputShape);
+      this.#offerColours(inputShape[0] >= 3);
+    }
+    this.update();
   }
 
   /** Start again with an empty pad. */
   clear() {
-    this.context.fillStyle = "#000";
-    this.context.fillRect(0, 0, this.pad.width, this.pad.height);
-    this.exact = null;
-    this.place = null;
-    this.greeting = false;
+    this.pad.fill("#000000");
     this.update();
+  }
+
+  /** Take back what was done last. */
+  undo() {
+    if (this.pad.undo()) this.update();
   }
 
   /** Show a test image until the first stroke, so that the page does not begin empty. */
   greet(pixels, text) {
     this.load(pixels, text);
-    this.greeting = true;
+    Object.assign(this.pad, { greeting: true, past: [] });
   }
 
-  /** Put a test image onto the pad, to be drawn on; the network is given exactly its pixels. */
+  /** Put an image onto the pad, to be drawn on; the network is given exactly its pixels. */
   load(pixels, text) {
-    const small = document.createElement("canvas");
-    paintPixels(small, pixels, this.network.inputShape);
-    this.context.imageSmoothingEnabled = false;
-    this.context.drawImage(small, 0, 0, this.pad.width, this.pad.height);
-    this.exact = { pixels, text };
-    this.greeting = false;
+    this.pad.load(pixels, this.network.inputShape, text);
     this.update();
   }
 
-  /** Let the pen have a colour, and fill the pad with it: centring is for what is light on black. */
+  /** Let the pen have a colour, and fill the pad with it. */
   #offerColours(offered) {
     const chosen = this.find("pen-colour");
+    const choose = (colour) => (this.pad.colour = chosen.value = colour);
     this.find("colours").hidden = !offered;
-    this.find("centre").parentElement.hidden = offered;
     this.find("swatches").replaceChildren();
-    chosen.value = "#ffffff";
+    choose("#ffffff");
     if (!offered) return;
-    this.find("centre").checked = false;
     const swatches = Object.entries(COLOURS).map(([name, colour]) => {
-      const made = button("swatch", () => (chosen.value = colour));
+      const made = button("swatch", () => choose(colour));
       made.style.background = colour;
       made.setAttribute("aria-label", `${name} pen`);
       return made;
@@ -86,44 +93,48 @@ export class DrawingPanel {
     this.find("swatches").append(...swatches);
   }
 
-  #fill(colour) {
-    this.#begin();
-    this.context.fillStyle = colour;
-    this.context.fillRect(0, 0, this.pad.width, this.pad.height);
-    this.update();
-  }
-
   /** Run the network on what is on the pad now. */
   update() {
-    this.waiting = false;
-    const drawn = this.exact ? null : this.#drawn();
-    const { width, height } = this.pad;
-    const { pixels, empty } = drawn
-      ? prepare(drawn, width, height, this.network.inputShape, this.find("centre").checked)
-      : { ...this.exact, empty: false };
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
+    const { exact, width, height } = this.pad;
+    const drawn = exact ? null : this.#drawn();
+    this.prepared = drawn
+      ? prepare(drawn, width, height, this.network.inputShape, this.steps)
+      : { pixels: exact.pixels, empty: false, box: null, small: null, seen: { left: 0, top: 0, width, height } };
+    const { pixels, empty, seen } = this.prepared;
+    this.seen = seen; // the part of the pad that the network's input shows
     paintPixels(this.find("input"), pixels, this.network.inputShape);
     this.find("prepared").textContent = this.#preparation(empty);
-    const run = this.network.run(this.network.preprocess(pixels));
-    this.#show(run.probabilities, empty, empty ? null : this.#refusal(drawn, run));
-    this.onRun(run, pixels, empty);
+    const given = this.steps.normalise ? this.network.preprocess(pixels) : Float32Array.from(pixels, (p) => p / 255);
+    const answer = (run) => {
+      this.#show(run.probabilities, empty, empty ? null : this.#refusal(drawn, run));
+      this.onRun(run, pixels, empty);
+    };
+    const run = this.network.run(given, pixels);
+    if (run instanceof Promise) run.then(answer, () => {}); // it was overtaken by a newer drawing
+    else answer(run);
   }
 
   #preparation(empty) {
-    if (this.exact) return this.exact.text;
+    if (this.pad.exact) return this.pad.exact.text;
     if (empty) return "Nothing yet.";
-    return this.find("centre").checked
-      ? "Scaled into a box and centred by its mass."
-      : "Made smaller, not moved.";
+    const { box, centre } = this.steps;
+    if (box) return centre ? "Scaled into a box and centred by its mass." : "Scaled into a box, not centred.";
+    return centre ? "Made smaller and centred by its mass." : "Made smaller, not moved.";
   }
 
   /** What is on the pad, one array per channel. */
   #drawn() {
     const { width, height } = this.pad;
-    const { data } = this.context.getImageData(0, 0, width, height);
+    const { data } = this.pad.context.getImageData(0, 0, width, height);
     const [channels] = this.network.inputShape;
-    return Array.from({ length: channels }, (_, c) =>
-      Float32Array.from({ length: width * height }, (_, i) => data[4 * i + (channels < 3 ? 0 : Math.min(c, 2))]),
-    );
+    return Array.from({ length: channels }, (_, c) => {
+      const values = new Float32Array(width * height); // a loop: this runs at each stroke
+      const colour = channels < 3 ? 0 : Math.min(c, 2);
+      for (let i = 0; i < values.length; i++) values[i] = data[4 * i + colour];
+      return values;
+    });
   }
 
   /** Why what is drawn gets no answer, as [heading, reason]; null if it gets one. */
@@ -132,7 +143,7 @@ export class DrawingPanel {
     const { digits, refused, images } = this.familiar;
     if (drawn && digits) {
       const boxes = marks(brightest(drawn), this.pad.width, this.pad.height);
-      if (onlyDots(boxes, this.#pen)) return ["Only a dot", "A digit needs a longer stroke."];
+      if (onlyDots(boxes, this.pad.pen)) return ["Only a dot", "A digit needs a longer stroke."];
       const count = sideBySide(boxes);
       if (count > 1) return ["More than one digit?", `${count} marks stand side by side. The network reads one digit.`];
     }
@@ -144,14 +155,9 @@ export class DrawingPanel {
     ];
   }
 
-  get #pen() {
-    return PEN * Math.max(this.pad.width, this.pad.height);
-  }
-
+  /** Run once before the next frame, however many strokes come until then. */
   #soon() {
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => this.update());
+    this.frame ??= requestAnimationFrame(() => this.update());
   }
 
   #makeBars() {
@@ -186,84 +192,5 @@ export class DrawingPanel {
       this.find("prediction").textContent = heading;
       this.find("refused").textContent = reason && `${reason} If it had to choose: ${answer}.`;
     }, 120);
-  }
-
-  /** From now on it is a drawing, and no test image. */
-  #begin() {
-    if (this.greeting) this.clear();
-    this.exact = null;
-  }
-
-  #stroke(from, to) {
-    const { context } = this;
-    this.#begin();
-    context.strokeStyle = this.find("pen-colour").value;
-    context.lineCap = context.lineJoin = "round";
-    context.lineWidth = this.#pen;
-    context.beginPath();
-    context.moveTo(...from);
-    context.lineTo(to[0] + 0.01, to[1]);
-    context.stroke();
-    this.#soon();
-  }
-
-  #listen() {
-    const { pad } = this;
-    const at = (event) => {
-      const box = pad.getBoundingClientRect();
-      return [
-        ((event.clientX - box.left) * pad.width) / box.width,
-        ((event.clientY - box.top) * pad.height) / box.height,
-      ];
-    };
-    let last = null;
-    pad.addEventListener("pointerdown", (event) => {
-      if (event.button > 0) return;
-      event.preventDefault();
-      pad.focus({ preventScroll: true });
-      pad.setPointerCapture(event.pointerId);
-      last = at(event);
-      this.#stroke(last, last);
-    });
-    pad.addEventListener("pointermove", (event) => {
-      if (!last) return;
-      const events = event.getCoalescedEvents?.() ?? [];
-      for (const each of events.length ? events : [event]) {
-        const next = at(each);
-        this.#stroke(last, next);
-        last = next;
-      }
-    });
-    for (const name of ["pointerup", "pointercancel"]) pad.addEventListener(name, () => (last = null));
-    pad.addEventListener("keydown", (event) => this.#key(event));
-    this.find("clear").addEventListener("click", () => this.clear());
-    this.find("fill").addEventListener("click", () => this.#fill(this.find("pen-colour").value));
-    this.find("centre").addEventListener("change", () => this.update());
-  }
-
-  /** Arrow keys move the pen; Space lowers and lifts it. */
-  #key(event) {
-    const step = KEY_STEP * this.pad.width;
-    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
-    const here = this.place ?? { at: [this.pad.width / 2, this.pad.height / 4], down: false };
-    if (event.key === " ") {
-      here.down = !here.down;
-      if (here.down) this.#stroke(here.at, here.at);
-    } else if (event.key in moves) {
-      const [dx, dy] = moves[event.key];
-      const next = [
-        Math.max(0, Math.min(this.pad.width, here.at[0] + dx)),
-        Math.max(0, Math.min(this.pad.height, here.at[1] + dy)),
-      ];
-      if (here.down) this.#stroke(here.at, next);
-      here.at = next;
-    } else return;
-    event.preventDefault();
-    this.place = here;
-    const x = Math.round((100 * here.at[0]) / this.pad.width);
-    const y = Math.round((100 * here.at[1]) / this.pad.height);
-    this.find("pad-help").textContent =
-      `Pen ${here.down ? "down" : "up"}, ${x} % from the left, ${y} % from the top. ` +
-      "Arrow keys move it, Space lowers and lifts it.";
   }
 }

@@ -5,6 +5,7 @@ import { plainNumber } from "./numbers.js";
 import { ALONG, FORMULAS } from "./terms.js";
 
 const DOES = {
+  Image: ({ shape: [channels, height, width] }) => `what the network is given: ${channels > 1 ? `${channels} channels of ` : ""}${height}×${width} pixels`,
   Conv2d: (l) => `${l.shape[0]} filters of ${l.kernel.join("×")}, applied at every position`,
   MaxPool2d: (l) => `the largest value of each ${l.kernel.join("×")}`,
   AvgPool2d: (l) => `the mean of each ${l.kernel.join("×")}`,
@@ -41,6 +42,7 @@ const MOVED = {
 
 /** What a layer does, in a few words. */
 function does(layer) {
+  if (layer.kind === "Opaque") return layer.of;
   const step =
     DOES[layer.kind]?.(layer) ??
     (ALONG[layer.kind] ? `${ALONG[layer.kind]} of ${layer.count} values each` : FORMULAS[layer.kind](layer.args));
@@ -70,6 +72,17 @@ function drawnShape(shape) {
   return [1, Math.ceil(shape[0] / width), width];
 }
 
+const GREYS = Uint8Array.from({ length: 3 * 256 }, (_, i) => Math.floor(i / 3));
+
+/** How the image is drawn: each channel in grey, as it was before normalisation; its number is -1. */
+export function imageRow({ inputShape, mean, std }) {
+  const [count, height, width] = inputShape;
+  const layer = { name: "the image", kind: "Image", shape: inputShape, inputs: [], mean, std };
+  const channelOf = (i) => Math.floor(i / (height * width));
+  const shown = (values) => values.map((value, i) => value * (std[channelOf(i)] ?? 1) + (mean[channelOf(i)] ?? 0));
+  return { layer, number: -1, count, height, width, colours: GREYS, signed: false, bound: 1, shown };
+}
+
 /** Paint one map of a row; `bound` is the value at the end of its colour scale. */
 export function paintMap(canvas, { width, height, colours, signed, bound }, values, map) {
   paint(canvas, values, map * width * height, width, height, colours, signed, bound);
@@ -77,8 +90,9 @@ export function paintMap(canvas, { width, height, colours, signed, bound }, valu
 
 /** The rows of layers, and how to fill them. */
 export class LayerMaps {
-  /** @param open is called with the number of a layer and of its map when that is chosen */
-  constructor(place, { layers }, scales, open) {
+  /** @param open is called with the number of a layer (-1: the image) and of its map when that is chosen */
+  constructor(place, network, scales, open) {
+    const { layers } = network;
     const signed = signs(layers);
     this.rows = layers.map((layer, number) => {
       const [count, height, width] = drawnShape(layer.shape);
@@ -89,8 +103,9 @@ export class LayerMaps {
     this.seen = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) this.#see(target, isIntersecting);
     });
+    this.image = imageRow(network);
     // what goes on inside of a layer is not listed: the dialog leads to it
-    for (const row of this.rows.filter(({ layer }) => !layer.inside)) {
+    for (const row of [this.image, ...this.rows.filter(({ layer }) => !layer.inside)]) {
       const made = this.#element(row, open);
       place.append(made);
       this.waiting.set(made, row);
@@ -113,11 +128,12 @@ export class LayerMaps {
     const scale = element("p", "scale", low, this.#ramp(row), high);
     const about = element("div", "", element("h4", "", layer.name), element("p", "fine", does(layer)), scale);
     const isMap = layer.shape.length === 3;
+    const word = row === this.image ? "channel" : "map";
     row.buttons = Array.from({ length: count }, (_, k) => {
       const canvas = element("canvas", "pixels");
       Object.assign(canvas, { width, height });
       const made = button("", () => open(row.number, k), canvas);
-      made.setAttribute("aria-label", `${isMap ? `map ${k + 1}` : "output"} of ${layer.name}: how it comes about`);
+      made.setAttribute("aria-label", `${isMap ? `${word} ${k + 1}` : "output"} of ${layer.name}: how it comes about`);
       return made;
     });
     roving(row.buttons, () => {
@@ -127,8 +143,8 @@ export class LayerMaps {
     });
     const maps = element("div", "maps", ...row.buttons);
     maps.setAttribute("role", "group");
-    maps.setAttribute("aria-label", `${count === 1 ? "output" : `${count} maps`} of ${layer.name}`);
-    const side = isMap ? Math.max(36, Math.min(64, 20 + 2 * width)) : Math.min(16 * width, 672);
+    maps.setAttribute("aria-label", `${count === 1 ? "output" : `${count} ${word}s`} of ${layer.name}`);
+    const side = row === this.image ? 84 : isMap ? Math.max(36, Math.min(64, 20 + 2 * width)) : Math.min(16 * width, 672);
     maps.style.setProperty("--side", `min(${side}px, 100%)`);
     return element("div", "layer", about, maps);
   }
@@ -142,7 +158,8 @@ export class LayerMaps {
   }
 
   /** Show the outputs of a run. */
-  show({ layers }) {
+  show({ layers, input }) {
+    Object.assign(this.image, { values: this.image.shown(input), stale: true });
     for (const row of this.rows) {
       row.values = layers[row.number].values;
       row.bound = largest(row.values);
@@ -154,7 +171,7 @@ export class LayerMaps {
   #paint(row) {
     row.stale = false;
     row.low.textContent = row.signed ? plainNumber(-row.bound) : "0";
-    row.high.textContent = plainNumber(row.bound);
+    row.high.textContent = row === this.image ? "255" : plainNumber(row.bound);
     row.buttons.forEach((each, k) => paintMap(each.firstChild, row, row.values, k));
   }
 }

@@ -1,47 +1,30 @@
 /** The terms of one value in words and numbers, for each kind of layer; what is shown adds up. */
-import { button, element, roving } from "./dom.js";
+import { element } from "./dom.js";
 import { BINARY, withEach } from "./operations.js";
-import { addends, decimal, decimals, shownNumber } from "./numbers.js";
+import { addends, decimal, shownNumber } from "./numbers.js";
+import { account, chips, each, grid, say } from "./tables.js";
 
 const LISTED = 8; // terms that are listed one by one
-
-const say = (...parts) => element("p", "", ...parts);
-const each = (values, digits = decimals(values)) => values.map((value) => decimal(value, digits));
 const anywhere = (taps) => taps.map(() => ({ inside: true }));
 
-/** Numbers in a grid as wide as the kernel; those outside the input are hatched. */
-function grid(name, texts, values, taps, columns, colours, winner = null) {
-  const largest = Math.max(...values.map(Math.abs)) || 1;
-  const body = element("tbody");
-  texts.forEach((text, i) => {
-    if (i % columns === 0) body.append(element("tr"));
-    const cell = element("td", taps[i].inside ? "" : "outside", text);
-    if (taps[i].inside) colourCell(cell, colours, values[i] / largest);
-    if (winner && taps[i] === winner) cell.classList.add("winner");
-    body.lastChild.append(cell);
+/** Steps that add amounts up, from [elements, what it is, amount as text] each; see `markingTape`. */
+function adding(parts, digits, before = 0) {
+  let sum = before;
+  return parts.map(([marks, text, amount]) => {
+    sum += shownNumber(amount);
+    return { marks, text, total: decimal(sum, digits) };
   });
-  return element("table", "grid", element("caption", "", name), body);
 }
 
-/** Colour a cell on the signed scale, with ink that can be read on it. */
-export function colourCell(cell, colours, fraction) {
-  const place = 3 * Math.round(127.5 * (fraction + 1));
-  const [r, g, b] = colours.subarray(place, place + 3);
-  const [x, y, z] = [r, g, b].map((v) => (v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-  const light = 0.2126 * x + 0.7152 * y + 0.0722 * z > 0.179; // where black and white contrast equally
-  Object.assign(cell.style, { background: `rgb(${r} ${g} ${b})`, color: light ? "#000" : "#fff" });
+/** The same of an account: its rows but the last, which is the sum. */
+function rowsOf(table, digits) {
+  const rows = [...table.rows].map((row) => [row, ...[...row.cells].map((cell) => cell.textContent)]);
+  const parts = rows.slice(0, -1).map(([row, name, how, amount]) => [[row], `${name}: ${/[×^]/.test(how) ? `${how} = ` : ""}${amount}`, amount]);
+  const [last, name, , total] = rows.at(-1);
+  return [...adding(parts, digits), { marks: [last], text: name, total }];
 }
 
-/** Rows of [what it is, how it comes about, value], of which the last is the result. */
-function account(rows) {
-  const lines = rows.map(([name, how, value], i) => {
-    const head = element("th", "", name);
-    head.scope = "row";
-    const result = i === rows.length - 1 ? "result" : "";
-    return element("tr", result, head, element("td", "n", how), element("td", "n", value));
-  });
-  return element("table", "account", element("tbody", "", ...lines));
-}
+const cellsOf = (table) => [...table.querySelectorAll("td")];
 
 /** The place and the size of what a kernel covers: x, y, columns, rows. */
 function extent(layer, taps) {
@@ -62,6 +45,12 @@ function convolution({ layer, input, found, digits, network, colours, chosen, ch
   const covered = maps > 1 ? `each of ${maps} ${word}s of ${input.name}` : input.name;
   const one = maps > 1 || !isImage ? `${word} ${channel + 1} of ${input.name}` : input.name;
   const columns = layer.kernel[1];
+  const texts = [each(inputs), each(weights), addends(products, shownNumber(shown[place]), digits)];
+  const grids = [
+    grid("values", texts[0], inputs, taps, columns, colours),
+    grid("weights", texts[1], weights, anywhere(taps), columns, colours),
+    grid("products", texts[2], products, taps, columns, colours),
+  ];
   const nodes = [
     say(
       `The filter covers ${layer.kernel.join("×")} values of ${covered}. ` +
@@ -72,30 +61,42 @@ function convolution({ layer, input, found, digits, network, colours, chosen, ch
       "div",
       "grids",
       inputMap(channel, ...extent(layer, taps)),
-      grid("values", each(inputs), inputs, taps, columns, colours),
+      grids[0],
       element("span", "sign", "×"),
-      grid("weights", each(weights), weights, anywhere(taps), columns, colours),
+      grids[1],
       element("span", "sign", "="),
-      grid("products", addends(products, shownNumber(shown[place]), digits), products, taps, columns, colours),
+      grids[2],
     ),
   ];
   if (taps.some((tap) => !tap.inside)) nodes.push(say(beyond(isImage, network, channel)));
-  if (maps > 1) {
-    nodes.push(
-      say(`Sums of the products of all ${word}s, the largest first. Choose one:`),
-      chips(word, channels, shown, place, choose),
-    );
-  }
-  nodes.push(
-    account([
-      [maps > 1 ? `products of ${maps} ${word}s` : `${taps.length} products`, "", decimal(together, digits)],
-      ["bias", layer.bias === null ? "none" : "", shown.at(-1)],
-      ["sum", "", decimal(value, digits)],
-    ]),
-  );
+  const list = chips(word, channels, shown, place, choose);
+  if (maps > 1) nodes.push(say(`Sums of the products of all ${word}s, the largest first. Choose one:`), list);
+  const sum = account([
+    [maps > 1 ? `products of ${maps} ${word}s` : `${taps.length} products`, "", decimal(together, digits)],
+    ["bias", layer.bias === null ? "none" : "", shown.at(-1)],
+    ["sum", "", decimal(value, digits)],
+  ]);
+  nodes.push(sum);
+  const cells = grids.map(cellsOf);
+  const multiplied = taps.map((tap, k) => [
+    cells.map((row) => row[k]),
+    `${tap.inside ? texts[0][k] : "outside, 0"} × ${texts[1][k]} = ${texts[2][k]}`,
+    texts[2][k],
+  ]);
+  const others = channels.map((part, i) => [[list.children[i]], `${word} ${part.channel + 1}: ${shown[i]}`, shown[i]]);
+  others.splice(place, 1);
+  const rest = others.splice(LISTED);
+  const left = decimal(rest.reduce((total, [, , amount]) => total + shownNumber(amount), 0), digits);
+  if (rest.length) others.push([rest.flatMap(([marks]) => marks), `${rest.length} other ${word}s: ${left}`, left]);
+  const parts = [...multiplied, ...others];
+  parts.at(-1)[0].push(sum.rows[0]);
+  const steps = [
+    ...adding([...parts, [[sum.rows[1]], `bias: ${shown.at(-1)}`, shown.at(-1)]], digits),
+    { marks: [sum.rows[2]], text: "sum", total: decimal(value, digits) },
+  ];
   const inside = taps.filter((tap) => tap.inside);
   const largest = Math.max(...inside.map((tap) => Math.abs(tap.product)));
-  return { nodes, from: (inside.find((tap) => Math.abs(tap.product) === largest) ?? found).index };
+  return { nodes, from: (inside.find((tap) => Math.abs(tap.product) === largest) ?? found).index, steps };
 }
 
 /** What counts where a kernel reaches beyond its input. */
@@ -108,23 +109,15 @@ function beyond(isImage, { mean, std }, channel) {
   );
 }
 
-/** One button per input map, with the sum of its products. */
-function chips(word, channels, shown, place, choose) {
-  const buttons = channels.map((part, i) => {
-    const sum = element("b", "", shown[i]);
-    const made = button("chip", () => choose(part.channel), `${word} ${part.channel + 1}: `, sum);
-    made.setAttribute("aria-pressed", i === place);
-    return made;
+/** Steps from one candidate to the next; what there is then is the largest so far. */
+function comparing(taps, cells, digits) {
+  let top = -Infinity;
+  return cells.map(([marks, text], k) => {
+    const isLarger = taps[k].inside && taps[k].input > top;
+    if (isLarger) top = taps[k].input;
+    const words = isLarger ? `${text}: the largest so far` : `${text}: not larger`;
+    return { marks, text: words, total: top === -Infinity ? "0" : decimal(top, digits) };
   });
-  roving(buttons, () => {
-    const next = buttons.findIndex((made) => made.offsetTop > buttons[0].offsetTop);
-    return next < 0 ? buttons.length : next;
-  });
-  buttons.forEach((made, i) => (made.tabIndex = i === place ? 0 : -1));
-  const list = element("div", "chips", ...buttons);
-  list.setAttribute("role", "group");
-  list.setAttribute("aria-label", `The ${word}s, by the sum of their products`);
-  return list;
 }
 
 function pooling({ layer, input, found, digits, colours, inputMap }) {
@@ -142,7 +135,17 @@ function pooling({ layer, input, found, digits, colours, inputMap }) {
   const numbers = grid(name, texts, values, taps, layer.kernel[1], colours, winner);
   const nodes = [result, element("div", "grids", inputMap(channel, ...extent(layer, taps)), numbers)];
   if (inside.length < taps.length) nodes.push(say("Hatched places lie outside the map."));
-  return { nodes, from: (winner ?? inside[0]).index };
+  const cells = cellsOf(numbers).map((cell, k) => [[cell], taps[k].inside ? texts[k] : "outside", texts[k]]);
+  const steps = winner ? comparing(taps, cells, digits) : adding(cells, digits);
+  if (winner) steps.push({ marks: [result], text: "the largest", total: decimal(value, digits) });
+  else steps.push({ marks: [result.rows[1]], text: `÷ ${divisor}`, total: decimal(value, digits) });
+  return { nodes, from: (winner ?? inside[0]).index, steps };
+}
+
+function ofTheImage({ found: { pixel, mean, std, value }, digits }) {
+  const how = mean || std !== 1 ? `(${pixel} ÷ 255 − ${mean}) ÷ ${std}` : `${pixel} ÷ 255`;
+  const words = `The pixel is ${pixel}, where 0 is black and 255 is the brightest. The network is given it normalised: `;
+  return { nodes: [say(words, how, " = ", element("b", "", decimal(value, digits)), ".")] };
 }
 
 function weighted({ layer, found, digits, nameOf }) {
@@ -157,7 +160,8 @@ function weighted({ layer, found, digits, nameOf }) {
   const words =
     `Each of the ${terms.length} values before it is multiplied by a weight; ` +
     "the products and the bias are added.";
-  return { nodes: [say(words), account(rows)], from: terms[0].index };
+  const table = account(rows);
+  return { nodes: [say(words), table], from: terms[0].index, steps: rowsOf(table, digits) };
 }
 
 function normalization({ found, digits, nameOf }) {
@@ -170,7 +174,8 @@ function normalization({ found, digits, nameOf }) {
   const words =
     "Each map, or value, has a scale and a shift. They remove the mean and the spread of its values in training, " +
     "and put learned ones in their place.";
-  return { nodes: [say(words), account(rows)], from: found.index };
+  const table = account(rows);
+  return { nodes: [say(words), table], from: found.index, steps: rowsOf(table, digits) };
 }
 
 function exponentials({ layer, found, network, nameOf }) {
@@ -189,14 +194,21 @@ function exponentials({ layer, found, network, nameOf }) {
     `The largest output, ${decimal(top, 2)}, is subtracted from each: that changes no probability, and ` +
     "keeps numbers small. Then e is raised to the power of each, and divided by the sum.";
   const division = `${shown[listed.indexOf(at)]} ÷ ${decimal(sum, 4)}`;
-  return { nodes: [say(words), account(rows), account([["probability", division, decimal(value, 4)]])], from: index };
+  const [powersTable, last] = [account(rows), account([["probability", division, decimal(value, 4)]])];
+  const steps = [...rowsOf(powersTable, 4), { marks: [last.rows[0]], text: division, total: decimal(value, 4) }];
+  return { nodes: [say(words), powersTable, last], from: index, steps };
 }
 
 /** A layer that takes one value at a time: what it does to it, in words. */
 const single = (words) => (context) => {
   const { found, digits, nameOf } = context;
   const [before, after] = [decimal(found.input, digits), decimal(found.value, digits)];
-  return { nodes: [say(words(before, after, nameOf(found.index), found))], from: found.index };
+  const told = say(words(before, after, nameOf(found.index), found));
+  const steps = [
+    { marks: [], text: "its input", total: before },
+    { marks: [told], text: "its output", total: after },
+  ];
+  return { nodes: [told], from: found.index, steps };
 };
 
 const kept = (why) => single((_, after, name) => `It is ${name}, ${after}, unchanged${why}.`);
@@ -254,15 +266,16 @@ function several({ layer, found, digits, nameOf }) {
   const amounts = [...first.map((term) => term.input), ...(rest.length ? [others] : [])];
   const shown = sums ? addends(amounts, value, digits) : each(amounts, digits);
   const rows = first.map((term, i) => [nameOf(term.index), "", shown[i]]);
+  let steps;
   const nodes = [say(`It is ${ALONG[layer.kind]} of ${terms.length} values: ${decimal(value, digits)}.`)];
   if (sums) {
     if (rest.length) rows.push([`${rest.length} others`, "", shown.at(-1)]);
-    nodes.push(account([...rows, ["sum", "", decimal(value, digits)]]));
+    steps = rowsOf(nodes[nodes.push(account([...rows, ["sum", "", decimal(value, digits)]])) - 1], digits);
   } else if (layer.kind === "Mean") {
     const mean = ["mean", `÷ ${terms.length}`, decimal(value, digits)];
     nodes.push(account([[`sum of ${terms.length} values`, "", decimal(together, digits)], mean]));
   } else nodes.push(say(`The largest are ${first.map((term, i) => `${shown[i]} (${nameOf(term.index)})`).join(", ")}.`));
-  return { nodes, from: terms[0].index };
+  return { nodes, from: terms[0].index, steps };
 }
 
 const SIGNS = { Mul: "×", Div: "÷" };
@@ -276,7 +289,8 @@ function arithmetic({ layer, found, digits, nameOf }) {
     const amounts = operands.map((operand, i) => (i && layer.kind === "Sub" ? -operand.value : operand.value));
     const shown = addends(amounts, value, digits);
     const rows = operands.map((operand, i) => [nameAt(operand), "", shown[i]]);
-    return { nodes: [account([...rows, ["sum", "", decimal(value, digits)]])], ...back };
+    const table = account([...rows, ["sum", "", decimal(value, digits)]]);
+    return { nodes: [table], ...back, steps: rowsOf(table, digits) };
   }
   const texts = operands.map((operand) => `${decimal(operand.value, digits)} (${nameAt(operand)})`);
   const words = SIGNS[layer.kind]
@@ -295,8 +309,10 @@ function movedHere({ found, digits, nameOf }) {
 /**
  * For each kind of layer: the nodes to show, and the place of the input that matters most, `from`, in that of
  * the inputs whose number is `source`, by default the first; where several matter, `ways` are all of these.
+ * Where it comes about step by step, these are the `steps`, see `markingTape`.
  */
 export const DESCRIBE = {
+  Image: ofTheImage,
   Conv2d: convolution,
   MaxPool2d: pooling,
   AvgPool2d: pooling,

@@ -1,0 +1,29 @@
+"""The network that is being trained, as the request "network" describes one."""
+
+from typing import Any
+
+from lenetscope.errors import UsageError
+from lenetscope.playground.answers import Answer
+from lenetscope.playground.answers.network import facts
+from lenetscope.playground.lab import Lab
+from lenetscope.recipe import Recipe
+
+
+def training_network(lab: Lab, _asked: dict[str, Any]) -> dict[str, Any]:
+    """Describe it; `live` says that it changes."""
+    network = lab.training.network
+    if not network.get("layers"):
+        raise UsageError(network.get("unseen") or "no network is being trained.")
+    shown = ("layers", "inputShape", "classes")
+    recipe = Recipe.load("reference", **network["recipe"])
+    about = facts(lab, str(lab.training.run), recipe) | {name: network[name] for name in shown}
+    return about | {"accuracy": None, "epochs": [], "live": True}
+
+
+Answer(
+    name="training-network",
+    summary="the steps of the network that is being trained",
+    fields={},
+    compute=training_network,
+    quick=True,
+).register()
