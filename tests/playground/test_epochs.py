@@ -95,20 +95,24 @@ def test_the_curves_are_the_probabilities_after_each_epoch(
     page.locator(".curves").first.click(position={"x": 250, "y": 60})
     visitor.until("page.epoch === 2")
     # a change of a filter is one of every epoch
-    before = page.locator(".curve.class-0[points]").get_attribute("points")
+    line = "document.querySelector('.curve.class-0[points]').getAttribute('points')"
+    before = visitor.value(line)
     visitor.value("page.edits.set('test', (weights) => weights.fill(0, 0, 3000)), page.applyEdits()")
-    page.wait_for_timeout(400)
-    assert page.locator(".curve.class-0[points]").get_attribute("points") != before
+    visitor.until(f"{line} !== '{before}'")
 
 
 @pytest.mark.slow
 def test_it_plays_unless_motion_is_to_be_reduced(visit: Callable[..., Visitor]) -> None:
     visitor = visit(reduced_motion="no-preference")
     visitor.page.get_by_role("tab", name="Epochs").click()
-    visitor.page.get_by_role("button", name="Play").click()
-    visitor.until("page.epoch === 0")  # from the beginning, for it stood at the end
-    visitor.until("page.epoch === 1", 3)
-    visitor.page.get_by_role("button", name="Stop").click()
+    stop = "if (page.epoch === 1) document.querySelector('.epoch-bar button').click()"
+    visitor.value(f"window.seen = [], page.on('weights', () => {{ seen.push(page.epoch); {stop} }})")
+    play = visitor.page.get_by_role("button", name="Play")
+    play.click()
+    visitor.until("seen.length === 2")
+    visitor.page.wait_for_timeout(800)
+    assert visitor.value("seen") == [0, 1]  # from the beginning, for it stood at the end
+    assert play.is_visible()
     still = visit()
     still.page.get_by_role("tab", name="Epochs").click()
     assert not still.page.get_by_role("button", name="Play").count()

@@ -1,8 +1,10 @@
 """Filters changed by hand in the playground, compared with PyTorch."""
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -73,8 +75,8 @@ def probabilities(place: Playground, visitor: Visitor, model: nn.Module) -> list
 
 
 def shown(visitor: Visitor) -> Any:
-    """Return the page's probabilities, after it had the time to run."""
-    visitor.page.wait_for_timeout(60)
+    """Return the page's probabilities, after the frame in which it runs."""
+    visitor.page.evaluate("() => new Promise((after) => requestAnimationFrame(() => after()))")
     return pytest.approx(visitor.value("[...page.outputs.probabilities]"), abs=1e-4)
 
 
@@ -131,9 +133,49 @@ def test_resetting_one_filter_leaves_the_others_changed(
     spin.blur()
     assert spin.input_value() == "0.750"
     page.get_by_role("button", name="Reset this filter").click()
-    visitor.page.wait_for_timeout(60)
-    assert spin.input_value() == own
     assert probabilities(playground, visitor, edited(playground, ("conv1", 0, 0.5))) == shown(visitor)
+    assert spin.input_value() == own
+
+
+@pytest.mark.slow
+def test_an_address_leads_to_the_changes(visit: Callable[..., Visitor], playground: Playground) -> None:
+    kernel = [0.5, -1.25, 0.123456, 3, 0, 0, 1, 2, -3]
+    address = json.dumps([["conv1", 6, 0], ["conv2", 29, -1.5, [2, *kernel]], ["fc1", 8, 0.5]])
+    visitor = visit(path=f"/#filters={quote(address)}")
+    visitor.draw(SEVEN)
+    places = {(2, k // 3, k % 3): weight for k, weight in enumerate(kernel)}
+    changes = [("conv1", 6, 0), ("conv2", 29, places), ("conv2", 29, -1.5), ("fc1", 8, 0.5)]
+    assert probabilities(playground, visitor, edited(playground, *changes)) == shown(visitor)
+    # and it goes on to tell them
+    visitor.page.get_by_role("tab", name="Filters").click()
+    visitor.page.get_by_role("button", name="filter 7 of conv1").click()
+    visitor.page.get_by_role("button", name="Switch on").click()
+    rest = [["conv2", 29, -1.5, [2, *kernel]], ["fc1", 8, 0.5]]
+    told = "JSON.parse(new URLSearchParams(location.hash.slice(1)).get('filters'))"
+    visitor.until(f"{told}.length === 2")
+    assert visitor.value(told) == rest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "3",
+        '[["conv9", 0, 1]]',
+        '[["conv1", 16, 1]]',
+        '[["conv1", 0.5, 1]]',
+        '[["conv1", 0, "1"]]',
+        '[["conv1", 0, 1e9]]',
+        '[["conv1", 0, 1, [0, 1]]]',
+        '[["conv1", 1, 0], ["fc1", 0, 1, [0, 1]]]',
+    ],
+)
+def test_what_an_address_says_wrongly_changes_nothing(visit: Callable[..., Visitor], text: str) -> None:
+    visitor = visit(path=f"/#filters={quote(text)}")
+    assert visitor.page.locator("#trouble").is_visible()
+    assert visitor.value("page.network.weights === page.base")
+    assert not visitor.page.locator("#notices .notice:visible").count()
 
 
 def counted(place: Playground, model: nn.Module) -> np.ndarray:

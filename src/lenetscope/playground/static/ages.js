@@ -19,7 +19,7 @@ export class Ages {
     const kept = [...new Set([...facts.epochs, this.last])].sort((a, b) => a - b);
     this.kept = kept.length;
     const most = Math.max(2, Math.floor(MEMORY / base.byteLength));
-    this.epochs = facts.epochs.length ? evenly(kept, most) : [];
+    this.epochs = facts.epochs.length && !facts.refusal ? evenly(kept, most) : [];
     if (this.epochs.length && !this.epochs.includes(this.last)) this.epochs[this.nearest(this.last)] = this.last;
     this.weights = new Map();
     this.loading = new Map();

@@ -3,6 +3,8 @@ import { kernelStart } from "./kernels.js";
 import { page } from "./page.js";
 
 const EDIT = "filters"; // its name among the edits of the page
+const LARGEST = 1000; // the most that a factor, or a number of a kernel, may be
+const DIGITS = 7; // that tell float32 numbers apart, as a rule
 
 /** The changes. */
 export class Changes {
@@ -51,6 +53,31 @@ export class Changes {
   #range(item, filter, channel) {
     const start = kernelStart(item, filter, channel);
     return [start, start + item.area];
+  }
+
+  /** The changes as a text, for an address; "" for none. */
+  asText() {
+    const plain = [...this.#all.values()].map(({ item, filter, scale, kernels }) => {
+      const numbers = [...kernels].map(([channel, kernel]) => [channel, ...Array.from(kernel, (w) => Number(w.toPrecision(DIGITS)))]);
+      return [item.name, filter, scale, ...numbers];
+    });
+    return plain.length ? JSON.stringify(plain) : "";
+  }
+
+  /** Change what such a text says; it throws if that is not possible, and then changes nothing. */
+  restore(text, items) {
+    const found = JSON.parse(text).map(([name, filter, scale, ...kernels]) => {
+      const item = items.find((each) => each.name === name);
+      const isPlace = (value, count) => Number.isInteger(value) && value >= 0 && value < count;
+      const areNumbers = (values) => values.every((value) => Number.isFinite(value) && Math.abs(value) <= LARGEST);
+      const isKernel = ([channel, ...numbers]) =>
+        item.kind === "Conv2d" && isPlace(channel, item.channels) && numbers.length === item.area && areNumbers(numbers);
+      if (!item || !isPlace(filter, item.filters) || !areNumbers([scale]) || !kernels.every(isKernel))
+        throw new RangeError(text);
+      const numbers = kernels.map(([channel, ...kernel]) => [channel, Float32Array.from(kernel)]);
+      return { item, filter, scale, kernels: new Map(numbers) };
+    });
+    for (const change of found) this.#set(change);
   }
 
   /** Leave a filter as it was trained. */

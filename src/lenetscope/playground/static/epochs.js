@@ -55,7 +55,8 @@ class Epochs extends HTMLElement {
     Object.assign(this, { probabilities: null, history: null, image: null, base: null, asking: null });
     this.replaceChildren();
     if (!this.ages.areSeveral) {
-      this.append(element("p", "say", texts.none(page.facts.run)));
+      const { refusal, live, run } = page.facts;
+      this.append(element("p", "say", refusal ? texts.opaque(refusal) : live ? texts.live : texts.none(run)));
       return;
     }
     this.#build();

@@ -8,6 +8,7 @@ import { FilterEditor } from "./editor.js";
 import { paintFilter, pictureBound, scaleBar, weightedLayers } from "./kernels.js";
 import { page } from "./page.js";
 import { ask } from "./server.js";
+import { keep } from "./share.js";
 import { TEXTS } from "./texts.js";
 
 const texts = TEXTS.filters;
@@ -27,6 +28,8 @@ class Filters extends HTMLElement {
     this.bar.hidden = true;
     document.getElementById("notices").append(this.bar);
     page.on("network", () => this.#restart());
+    const items = () => [...this.rows, ...this.unitRows].map(({ item }) => item);
+    keep(VIEW, () => this.changes.asText(), (text) => this.changes.restore(text, items()));
     page.on("weights", () => this.#follow());
     page.on("run", () => {
       if (!this.bar.hidden) this.#showPrediction();
@@ -56,8 +59,10 @@ class Filters extends HTMLElement {
     this.asked = this.chosen = this.base = null;
     this.editor = new FilterEditor(this.changes);
     const others = found.filter((item) => !item.isModule && item.kind === "Conv2d").length;
+    const { refusal } = page.facts;
+    const none = refusal ? texts.opaque(refusal) : texts.none(this.unitRows.length > 0);
     this.replaceChildren(
-      element("p", "say", this.rows.length ? texts.about : texts.none(this.unitRows.length > 0)),
+      element("p", "say", this.rows.length ? texts.about : none),
       ...[...this.rows, ...this.unitRows].map((row) => row.element),
       ...(others ? [element("p", "fine", texts.others(others))] : []),
     );
@@ -123,6 +128,7 @@ class Filters extends HTMLElement {
     if (!this.#isOpen) return;
     this.#paint();
     this.#showRun();
+    if (this.failed) this.asked = null;
     this.#count(0);
   }
 
@@ -214,14 +220,15 @@ class Filters extends HTMLElement {
     clearTimeout(this.waiting);
     this.waiting = setTimeout(async () => {
       let text;
+      this.failed = false;
       try {
         text = texts.counted(await ask("accuracy", fields));
       } catch (error) {
         if (error.isLate) return;
         text = [error.message];
-        this.asked = null;
+        this.failed = true;
       }
-      if ((this.asked ?? asked) !== asked) return;
+      if (this.asked !== asked) return;
       this.counted.replaceChildren(...text.map((part, i) => (i % 2 ? element("strong", "", part) : part)));
       this.counted.classList.remove("stale");
     }, patience);

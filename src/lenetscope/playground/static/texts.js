@@ -182,6 +182,8 @@ export const TEXTS = {
       "The same drawing, seen by the network at every age. Slide through the epochs: the prediction, the filters and " +
       "the maps under “Layers” change with them.",
     none: (run) => `The run ${run} has kept the weights of no epoch but the last, so there is nothing to go back to.`,
+    live: "This network is being trained. Its epochs can be gone through when that has ended.",
+    opaque: (refusal) => `The page cannot run this network, so it has only the last of its epochs: ${refusal}`,
     some: (count, all) => `${count} of the ${all} epochs that were kept: as many as the page can hold.`,
     slider: "Epoch",
     epoch: (epoch, last) => `Epoch ${epoch} of ${last}`,
@@ -225,6 +227,7 @@ export const TEXTS = {
       "what is off returns 0 everywhere.",
     none: (hasUnits) =>
       `This network has no convolutions, and so no filters.${hasUnits ? " Its hidden units can be switched off." : ""}`,
+    opaque: (refusal) => `The page cannot run this network, so its filters cannot be changed here: ${refusal}`,
     others: (count) => `${count} more ${count > 1 ? "convolutions are" : "convolution is"} no layer of the model, and cannot be changed here.`,
     filters: ({ filters, height, width, channels }) =>
       `${filters} ${filters > 1 ? "filters" : "filter"} of ${height}×${width}${channels > 1 ? ` for ${channels} channels` : ""}`,
