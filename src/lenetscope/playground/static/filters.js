@@ -62,6 +62,7 @@ class Filters extends HTMLElement {
     const { refusal } = page.facts;
     const none = refusal ? texts.opaque(refusal) : texts.none(this.unitRows.length > 0);
     this.replaceChildren(
+      element("h3", "unseen", texts.tab),
       element("p", "say", this.rows.length ? texts.about : none),
       ...[...this.rows, ...this.unitRows].map((row) => row.element),
       ...(others ? [element("p", "fine", texts.others(others))] : []),
