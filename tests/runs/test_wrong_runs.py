@@ -59,6 +59,8 @@ FILES: dict[str, dict[tuple[Any, ...], set[str]]] = {
         ("resumed",): {"list"},
         ("resumed", 0): {"dict"},
         ("resumed", 0, "epochs"): set(),
+        ("lr_changes",): {"list"},
+        ("lr_changes", 0): set(),
     },
     "history.jsonl": {
         (1,): set(),
@@ -97,8 +99,9 @@ FILES: dict[str, dict[tuple[Any, ...], set[str]]] = {
 
 @pytest.fixture
 def finished(run: Run) -> Run:
-    """A run with scores, which was resumed once."""
+    """A run with scores, which was resumed once, and whose learning rate was changed by hand."""
     run.add_to_environment({"epochs": 3})
+    run.add_lr_change(1, 0, 0.01)
     arch = Architecture.from_run(run)
     arch.load_data(run.data_dir())
     run.save_scores(arch.evaluate())

@@ -199,7 +199,7 @@ class Train extends HTMLElement {
       const shown = known.bases.find(({ name }) => name === `run ${page.facts?.run}`);
       const usual = !shown || shown.values.data === known.bases[0].values.data ? known.bases[0] : shown;
       this.#settings.choose(names.includes(last) ? last : usual.name);
-      this.#offerUnfinished(known.unfinished);
+      this.#offerUnfinished(known.unfinished.filter(({ run }) => run !== live.state?.run)); // which has its own button
       this.error.textContent = "";
     } catch (error) {
       this.error.textContent = error.message;
