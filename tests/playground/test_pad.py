@@ -165,6 +165,9 @@ def off(visitor: Visitor, *names: str) -> None:
 def test_each_step_to_the_input_can_be_left_out(visit: Visit, playground: Playground) -> None:
     visitor = visit()
     visitor.draw([(0.3, 0.2), (0.55, 0.25)], [(0.5, 0.25), (0.35, 0.6)])
+    visitor.page.evaluate(
+        "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
     pad = drawn(visitor)
     smaller = pad.reshape(28, 10, 28, 10).mean(axis=(1, 3))
     off(visitor, "box", "centre")
