@@ -140,3 +140,8 @@ def test_the_pad_and_the_answer_are_in_sight_without_scrolling(visit: Callable[.
         assert pad["y"] >= 0
         assert box["y"] > pad["y"] + pad["height"]
         assert box["y"] + box["height"] <= height
+        visitor.page.set_viewport_size({"width": width, "height": 400})  # low windows keep its shape
+        low = visitor.page.locator("#pad").bounding_box()
+        assert low is not None
+        assert low["width"] == pytest.approx(low["height"], abs=1)
+        assert low["height"] < 200

@@ -165,6 +165,7 @@ export class DrawingPanel {
     this.find("bars").replaceChildren();
     this.find("panel").classList.toggle("many", classes.length > 14);
     const longest = Math.max(...classes.map((name) => name.length));
+    this.find("bars").classList.toggle("wordy", longest > 3);
     this.find("bars").style.setProperty("--label", `${(0.65 * Math.min(longest, 14) + 0.3).toFixed(2)}em`);
     this.bars = classes.map((name) => {
       const fill = element("i");

@@ -45,6 +45,7 @@ export class Pad {
     this.canvas.width = Math.round((280 * width) / longest);
     this.canvas.height = Math.round((280 * height) / longest);
     this.canvas.style.aspectRatio = `${width} / ${height}`;
+    this.canvas.style.setProperty("--shape", width / height);
     this.#fill("#000000");
     this.past = [];
   }
