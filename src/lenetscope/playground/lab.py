@@ -91,7 +91,7 @@ class Opened:
     @property
     def is_of_digits(self) -> bool:
         """Whether every class is a digit."""
-        return familiar.are_digits(self.inspection)
+        return familiar.are_digits(self.inspection.run.recipe().data, self.inspection.classes)
 
     @cached_property
     def embedding(self) -> Embedding:

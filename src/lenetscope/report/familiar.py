@@ -8,7 +8,7 @@ images is refused. Probabilities and energies tell less: docs/report.md has the 
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -187,11 +187,10 @@ def fit(inspection: Inspection, graph: Graph) -> Familiar:
         threshold,
         refused=float((distances > threshold).double().mean()),
         images=len(distances),
-        digits=are_digits(inspection),
+        digits=are_digits(inspection.run.recipe().data, inspection.classes),
     )
 
 
-def are_digits(inspection: Inspection) -> bool:
-    """Tell whether every class is a digit; names in own data may be mere numbers."""
-    named = inspection.run.recipe().data in DATASETS.names()
-    return named and all(name in tuple("0123456789") for name in inspection.classes)
+def are_digits(data: str, classes: Sequence[str]) -> bool:
+    """Tell whether every class of data is a digit; names in own data may be mere numbers."""
+    return data in DATASETS.names() and all(name in tuple("0123456789") for name in classes)

@@ -1,11 +1,13 @@
 """The network of a run: its steps, without the weights, and what the page says of the run."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lenetscope.playground.answers import RUN, Answer
 from lenetscope.playground.lab import Lab, Opened
 from lenetscope.plots import html, style
 from lenetscope.recipe import Recipe
+from lenetscope.report.familiar import are_digits
 from lenetscope.table import percent
 
 SCALES = {"signed": style.SIGNED, "positive": style.POSITIVE}
@@ -17,19 +19,17 @@ def network(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:
     opened = lab.run(asked.get("run"))
     inspection, recipe = opened.inspection, opened.inspection.run.recipe()
     scores = inspection.run.scores()
-    return facts(lab, opened.name, recipe) | {
+    return facts(lab, opened.name, recipe, inspection.classes) | {
         "accuracy": scores and percent(scores["accuracy"]),
         "epochs": opened.snapshot_epochs,
         "lastEpoch": inspection.run.weights_epoch(),
         "inputShape": list(inspection.image_shape),
         "layers": _layers(opened),
         "refusal": opened.refusal,
-        "classes": list(inspection.classes),
-        "digits": opened.is_of_digits,
     }
 
 
-def facts(lab: Lab, run: str, recipe: Recipe) -> dict[str, Any]:
+def facts(lab: Lab, run: str, recipe: Recipe, classes: Sequence[str]) -> dict[str, Any]:
     """Return what the page must know of a run, apart from its network."""
     return {
         "run": run,
@@ -37,6 +37,8 @@ def facts(lab: Lab, run: str, recipe: Recipe) -> dict[str, Any]:
         "title": f"{recipe.model} on {recipe.data}",
         "mean": list(recipe.mean),
         "std": list(recipe.std),
+        "classes": list(classes),
+        "digits": are_digits(recipe.data, classes),
         "centred": recipe.data in CENTRED,
         "colours": {name: html.base64_of(html.colours(scale)) for name, scale in SCALES.items()},
     }

@@ -14,10 +14,10 @@ def training_network(lab: Lab, _asked: dict[str, Any]) -> dict[str, Any]:
     network = lab.training.network
     if not network.get("layers"):
         raise UsageError(network.get("unseen") or "no network is being trained.")
-    shown = ("layers", "inputShape", "classes")
     recipe = Recipe.load("reference", **network["recipe"])
-    about = facts(lab, str(lab.training.run), recipe) | {name: network[name] for name in shown}
-    return about | {"accuracy": None, "epochs": [], "live": True}
+    steps = {name: network[name] for name in ("layers", "inputShape")}
+    about = facts(lab, str(lab.training.run), recipe, network["classes"])
+    return about | steps | {"accuracy": None, "epochs": [], "live": True}
 
 
 Answer(
