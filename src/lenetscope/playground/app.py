@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from lenetscope.errors import LenetscopeError, listed
 from lenetscope.playground import Limits
-from lenetscope.playground.answers import ANSWERS
+from lenetscope.playground.answers import ANSWERS, Found
 from lenetscope.playground.guard import Guard
 from lenetscope.playground.lab import Lab
 from lenetscope.schema import SchemaError, record
@@ -103,7 +103,7 @@ class _Service:
             loop = asyncio.get_running_loop()
             thread = self._quick if ANSWERS.get(name).quick else self._thread
             work = loop.run_in_executor(thread, self._compute, name, asked)
-            found = await _unless_gone(work, request)
+            found = await self._unless_gone(work, request)
         except ClientDisconnect:
             return Response(status_code=499)  # to nobody
         except (LenetscopeError, SchemaError) as error:
@@ -114,7 +114,17 @@ class _Service:
             return Response(found, media_type="application/octet-stream")
         return JSONResponse(found)
 
-    def _compute(self, name: str, asked: dict[str, object]) -> dict[str, object] | bytes:
+    async def _unless_gone(self, work: "asyncio.Future[Found]", request: Request) -> Found:
+        """Wait for an answer; it is not begun if the page has given up the request, for a newer one."""
+        while not (await asyncio.wait([work], timeout=0.05))[0]:
+            if await request.is_disconnected():
+                work.cancel()
+                raise ClientDisconnect
+            if self._lab.closing.is_set():
+                raise HTTPException(503, "the playground is ending.")
+        return work.result()
+
+    def _compute(self, name: str, asked: dict[str, object]) -> Found:
         answer = ANSWERS.get(name)
         if others := [field for field in asked if field not in answer.fields]:
             known = f"one of {listed(answer.fields)}" if answer.fields else "a field: there are none"
@@ -131,17 +141,6 @@ class _Service:
                 message = f"the request has more than {self._limits.max_bytes:,} bytes, the limit."
                 raise HTTPException(413, message, {"Connection": "close"})
         return body
-
-
-async def _unless_gone(
-    work: "asyncio.Future[dict[str, object] | bytes]", request: Request
-) -> dict[str, object] | bytes:
-    """Wait for an answer; it is not begun if the page has given up the request, for a newer one."""
-    while not (await asyncio.wait([work], timeout=0.05))[0]:
-        if await request.is_disconnected():
-            work.cancel()
-            raise ClientDisconnect
-    return work.result()
 
 
 def _object(body: bytes) -> dict[str, object]:
