@@ -24,10 +24,9 @@ def views(visitor: Visitor) -> list[str]:
     return tabs
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_every_view_keeps_the_rules_of_axe(
-    visit: Callable[..., Visitor], scheme: str, width: int
+    visit: Callable[..., Visitor], width: int, scheme: str
 ) -> None:
     visitor = visit(width, color_scheme=scheme)
     visitor.draw(SEVEN)
@@ -54,7 +53,7 @@ def test_every_view_keeps_the_rules_of_axe(
     assert found == {place: [] for place in found}
 
 
-@pytest.mark.parametrize("width", [320, 390, 700, 1000])
+@pytest.mark.parametrize("width", [320, 700])
 def test_nothing_scrolls_the_page_sideways(visit: Callable[..., Visitor], width: int) -> None:
     visitor = visit(width)
     visitor.draw(SEVEN)

@@ -221,7 +221,7 @@ def test_images_are_put_on_the_pad_with_what_is_listed(visit: Visit, known: Know
     assert not asked(visitor.page) & {"confusion", "images", "embedding"}
     gallery = chosen(visitor)
     thumbnails = gallery.locator(".cell .thumbnails button")
-    expect(thumbnails).to_have_count(min(18, len(known.mistakes)))
+    expect(thumbnails).to_have_count(min(24, len(known.mistakes)))
     for number in known.mistakes[:2]:
         gallery.get_by_role("button", name="Next mistake").click()
         on_pad(visitor, known, number)
@@ -256,13 +256,13 @@ def test_a_cell_lists_its_images_and_many_come_page_by_page(visit: Visit, known:
 
     thumbnails = gallery.locator(".cell .thumbnails button")
     total = len(known.mistakes)
-    assert total > 18
-    expect(gallery.locator(".pages span")).to_have_text(f"1 to 18 of {total}")
+    assert total > 24
+    expect(gallery.locator(".pages span")).to_have_text(f"1 to 24 of {total}")
     gallery.get_by_role("button", name="Next", exact=True).click()
-    expect(gallery.locator(".pages span")).to_have_text(f"19 to {min(36, total)} of {total}")
+    expect(gallery.locator(".pages span")).to_have_text(f"25 to {min(48, total)} of {total}")
     expect(thumbnails.first).to_be_focused()
     visitor.page.keyboard.press("Enter")
-    on_pad(visitor, known, known.mistakes[18])
+    on_pad(visitor, known, known.mistakes[24])
 
     pair = gallery.locator(".chip").nth(1)
     most = int((counts - np.diag(counts.diagonal())).max())

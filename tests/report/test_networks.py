@@ -33,7 +33,7 @@ from report_runs import make_run, until
 
 pytestmark = pytest.mark.slow
 
-KINDS = {"grey": ((1, 28, 28), 10), "colour": ((3, 32, 32), 3)}
+KINDS = {"grey": ((1, 28, 28), 10), "colour": ((3, 20, 20), 3)}
 LOSSES = {"reader": "ctc"}  # of those that are not trained with cross entropy
 SHIPPED = [name for name in MODELS.names() if name in Registry("model", "lenetscope.models").names()]
 
@@ -179,11 +179,11 @@ def test_the_page_predicts_what_pytorch_does(
         page.get_by_label("red pen").click()
         box = page.locator("#pad").bounding_box()
         assert box is not None
-        page.mouse.move(box["x"] + 70, box["y"] + 140)
+        page.mouse.move(box["x"] + 70, box["y"] + 147)
         page.mouse.down()
-        page.mouse.move(box["x"] + 210, box["y"] + 140, steps=3)
+        page.mouse.move(box["x"] + 210, box["y"] + 147, steps=3)
         page.mouse.up()
-        until(page, f"({DRAWN})(16, 16).join() === '214,39,40,255'")
+        until(page, f"({DRAWN})(10, 10).join() === '214,39,40,255'")
         assert page.evaluate(f"({DRAWN})(2, 2)") == [0, 0, 255, 255]
     last = page.locator("#layers .layer").last
     last.locator("button").first.click()

@@ -66,7 +66,7 @@ COMMANDS = {
     ),
     "play": (
         "Open a page in the browser: draw a digit, and walk through the network.",
-        "lenetscope play",
+        "lenetscope play runs/reference-1",
     ),
     "find-lr": (
         "Suggest a learning rate for a recipe, after a few training steps at growing rates.",

@@ -8,7 +8,7 @@ import { ask } from "./server.js";
 import { shortened, TEXTS } from "./texts.js";
 
 const texts = TEXTS.gallery;
-const PAGE = 18; // thumbnails at a time
+const PAGE = 24; // thumbnails at a time
 const MANY = 14; // classes from which there is no room beside the matrix
 const PAIRS = 5; // pairs of classes that have a button of their own
 

@@ -11,6 +11,9 @@ const COLOURS = {
   ...{ green: "#2ca02c", blue: "#1f77b4", brown: "#8c564b" },
 };
 
+const REST = 120; // milliseconds after which the pen rests
+const AT_LEAST = 400; // milliseconds between two predictions in words, while it moves
+
 /** Which steps make an input of a drawing, see `prepare`; `normalise` is the mean and the deviation. */
 export const stepsFor = (centred) => ({ box: centred, centre: centred, smooth: true, normalise: true });
 
@@ -108,8 +111,13 @@ export class DrawingPanel {
     this.find("prepared").textContent = this.#preparation(empty);
     const given = this.steps.normalise ? this.network.preprocess(pixels) : Float32Array.from(pixels, (p) => p / 255);
     const answer = (run) => {
-      this.#show(run.probabilities, empty, empty ? null : this.#refusal(drawn, run));
+      this.#show(run.probabilities, empty);
       this.onRun(run, pixels, empty);
+      // whether it gets an answer takes as long to find out as all else: now and then, and when the pen rests
+      clearTimeout(this.announcing);
+      const tell = () => this.#announce(drawn, run, empty);
+      if (performance.now() - (this.announced ?? 0) > AT_LEAST) tell();
+      else this.announcing = setTimeout(tell, REST);
     };
     const run = this.network.run(given, pixels);
     if (run instanceof Promise) run.then(answer, () => {}); // it was overtaken by a newer drawing
@@ -178,20 +186,25 @@ export class DrawingPanel {
     });
   }
 
-  #show(probabilities, empty, refusal) {
+  #show(probabilities, empty) {
     const best = probabilities.indexOf(Math.max(...probabilities));
     this.bars.forEach(({ item, fill, probability }, k) => {
       item.classList.toggle("best", !empty && k === best);
       fill.style.setProperty("--p", empty ? 0 : probabilities[k].toFixed(4));
       probability.textContent = empty ? "" : percent(probabilities[k]);
     });
+  }
+
+  /** Say what the prediction is, or why there is none; a screen reader reads the last, not each on the way. */
+  #announce(drawn, run, empty) {
+    this.announced = performance.now();
+    const refusal = empty ? null : this.#refusal(drawn, run);
+    const { probabilities } = run;
+    const best = probabilities.indexOf(Math.max(...probabilities));
     this.find("bars").classList.toggle("muted", refusal !== null);
     const answer = `${this.network.classes[best]}, with ${percent(probabilities[best])}`;
     const [heading, reason] = empty ? ["Draw something.", ""] : (refusal ?? [answer, ""]);
-    clearTimeout(this.announcing); // a screen reader reads the last prediction, not each on the way
-    this.announcing = setTimeout(() => {
-      this.find("prediction").textContent = heading;
-      this.find("refused").textContent = reason && `${reason} If it had to choose: ${answer}.`;
-    }, 120);
+    this.find("prediction").textContent = heading;
+    this.find("refused").textContent = reason && `${reason} If it had to choose: ${answer}.`;
   }
 }
