@@ -128,5 +128,5 @@ def test_every_command_has_its_page() -> None:
     assert commands <= {page.stem for page in (ROOT / "docs").glob("*.md")}
     assert commands == {
         *("train", "evaluate", "compare", "predict", "read", "inspect", "report", "find-lr", "tune"),
-        *("recipes", "data", "export", "serve"),
+        *("recipes", "data", "export", "serve", "play"),
     }

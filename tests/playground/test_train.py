@@ -75,7 +75,10 @@ def kept(run: Path) -> dict[str, bytes]:
 def children(pid: int) -> list[int]:
     """Return the processes that train for a process; others are helpers of Python's."""
     shown = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return [int(line.split()[0]) for line in shown.stdout.splitlines() if "spawn_main" in line]
 
