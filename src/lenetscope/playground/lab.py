@@ -67,7 +67,12 @@ class Opened:
         model = self.inspection.model
         if (count := sum(weights.numel() for weights in model.parameters())) > MOST_WEIGHTS:
             raise LayerError(f"the network has {count:,} weights, and a page takes {MOST_WEIGHTS:,}.")
-        return network.describe(model, self.inspection.image_shape)
+        return self._described.graph(model)
+
+    @cached_property
+    def _described(self) -> network.Described:
+        """The network, traced once for the weights of all epochs."""
+        return network.Described.of(self.inspection.model, self.inspection.image_shape)
 
     @cached_property
     def layers(self) -> list[LayerRow]:
@@ -132,9 +137,8 @@ class Opened:
             LayerError: if the page cannot run the network.
             RunError: if the run has not kept that epoch.
         """
-        if epoch is None:
-            return self.graph.weights
-        return network.describe(self.model(epoch), self.inspection.image_shape).weights
+        graph = self.graph  # which says where the page cannot run the network
+        return graph.weights if epoch is None else self._described.graph(self.model(epoch)).weights
 
     def images(self, pixels: bytes) -> Tensor:
         """Return an image that the page sent, (1, C, H, W) uint8.

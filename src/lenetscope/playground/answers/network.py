@@ -5,13 +5,11 @@ from typing import Any
 
 from lenetscope.playground.answers import RUN, Answer
 from lenetscope.playground.lab import Lab, Opened
-from lenetscope.plots import html, style
+from lenetscope.plots import html
 from lenetscope.recipe import Recipe
+from lenetscope.report.build import CENTRED, SCALES
 from lenetscope.report.familiar import are_digits
 from lenetscope.table import percent
-
-SCALES = {"signed": style.SIGNED, "positive": style.POSITIVE}
-CENTRED = ("mnist",)
 
 
 def network(lab: Lab, asked: dict[str, Any]) -> dict[str, Any]:

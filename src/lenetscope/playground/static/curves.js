@@ -1,16 +1,9 @@
 /** Line charts over the epochs, with a mark at the one that is shown. */
-import { element } from "../report/dom.js";
+import { drawn, element } from "../report/dom.js";
 
 const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [190, 46, 12, 12, 26]; // pixels
 const NEAR = 34; // pixels between two numbers on the axis
 
-/** Make an element of SVG. */
-function drawn(tag, attributes, ...content) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...content);
-  return made;
-}
 
 /** The sign of a line in a legend. */
 export function lineSign(name) {

@@ -1,5 +1,5 @@
 /** Point at a value of a map: what it is, which part of the drawing it sees, and what feeds it. */
-import { element } from "../report/dom.js";
+import { drawn, element } from "../report/dom.js";
 import { decimal, decimals } from "../report/numbers.js";
 import { MOST, receptiveField, sourcesOf } from "./fields.js";
 import { page } from "./page.js";
@@ -19,9 +19,7 @@ export class Hover {
   constructor(find) {
     this.layers = find("layers");
     [this.pad, this.input] = [find("pad"), find("input")];
-    this.overlay = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    this.overlay.setAttribute("class", "overlay");
-    this.overlay.setAttribute("aria-hidden", "true");
+    this.overlay = drawn("svg", { class: "overlay", "aria-hidden": "true" });
     this.place = element("span", "place");
     this.value = element("b", "value");
     this.sees = element("span", "sees");

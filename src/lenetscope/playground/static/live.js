@@ -16,6 +16,7 @@ class Live extends EventTarget {
   #follows = false;
   #shown = 0;
   #busy = false;
+  #again = false;
 
   constructor() {
     super();
@@ -62,7 +63,11 @@ class Live extends EventTarget {
 
   /** Show the latest weights; those that come while it is busy are shown next, or overtaken. */
   async #show() {
-    if (!this.#follows || this.#busy || document.hidden || !this.state?.run) return;
+    if (!this.#follows || document.hidden || !this.state?.run) return;
+    if (this.#busy) {
+      this.#again = true; // the last event of a training has none after it
+      return;
+    }
     this.#busy = true;
     try {
       const { run, weights, opened } = this.state;
@@ -84,6 +89,10 @@ class Live extends EventTarget {
       // the training has just ended, or the page shows something else: the next event tells
     } finally {
       this.#busy = false;
+      if (this.#again) {
+        this.#again = false;
+        this.#show();
+      }
     }
   }
 }

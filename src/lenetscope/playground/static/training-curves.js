@@ -1,5 +1,5 @@
 /** Curves of trainings, drawn as SVG: loss and accuracy over the epochs, and the trainings before in faint lines. */
-import { element } from "../report/dom.js";
+import { drawn, element } from "../report/dom.js";
 import { percent } from "../report/numbers.js";
 import { TEXTS } from "./texts.js";
 
@@ -9,13 +9,6 @@ const LOWEST = [0.99, 0.98, 0.95, 0.9, 0.8, 0.5, 0]; // where the scale of accur
 const SMALLEST = 1e-7; // a loss of 0 has no logarithm
 const INITIAL = ["seed", "model", "data", "image_size", "channels"]; // what the initial weights depend on
 const UNSAID = ["name", "summary"];
-
-function drawn(kind, attributes, ...content) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...content);
-  return made;
-}
 
 /** The points of a training, [epoch, value]: means over some steps, and after each epoch on validation images. */
 function pointsOf(state, what) {

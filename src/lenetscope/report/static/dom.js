@@ -8,6 +8,14 @@ export function element(tag, className = "", ...content) {
   return made;
 }
 
+/** Make an element of SVG with attributes, around other elements. */
+export function drawn(tag, attributes, ...content) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...content);
+  return made;
+}
+
 /** Make a button that does something when it is pressed. */
 export function button(className, press, ...content) {
   const made = element("button", className, ...content);

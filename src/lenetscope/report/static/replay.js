@@ -1,5 +1,5 @@
 /** Replays how a value comes about, step by step: by itself, by two buttons, or by a slider. */
-import { button, element } from "./dom.js";
+import { button, drawn, element } from "./dom.js";
 import { shownNumber } from "./numbers.js";
 
 const PACE = 650; // milliseconds per step
@@ -8,14 +8,9 @@ const ICONS = { play: "M3 1.5v13l11-6.5z", pause: "M3 1.5h4v13H3zM9 1.5h4v13H9z"
 
 /** A picture of what a button does. */
 function icon(name) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  made.setAttribute("viewBox", "0 0 16 16");
-  made.setAttribute("class", `icon ${name === "back" || name === "on" ? "stroke" : ""}`);
-  made.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", ICONS[name]);
-  made.append(path);
-  return made;
+  const kind = `icon ${name === "back" || name === "on" ? "stroke" : ""}`;
+  const attributes = { viewBox: "0 0 16 16", class: kind, "aria-hidden": "true" };
+  return drawn("svg", attributes, drawn("path", { d: ICONS[name] }));
 }
 
 /**
