@@ -88,7 +88,7 @@ def test_what_the_package_registers() -> None:
     assert shipped(DATASETS) == sorted(["mnist", "mnist-lines", *KNOWN])
     assert shipped(MODELS) == ["lean", "lenet", "lenet5", "mlp", "reader", "resnet"]
     assert shipped(LOSSES) == ["cross-entropy", "ctc"]
-    assert shipped(OPTIMIZERS) == ["adam", "adamw", "sgd"]
+    assert shipped(OPTIMIZERS) == ["adam", "adamw", "muon", "sgd"]
     assert shipped(SCHEDULES) == ["constant", "cosine", "one-cycle"]
 
 

@@ -17,7 +17,7 @@ from lenetscope.models import MODELS, build, memory_format
 from lenetscope.models.lean import LeanNet
 from lenetscope.models.lenet import LeNet
 from lenetscope.models.lenet5 import LeNet5, bitmaps
-from lenetscope.models.reader import ReaderNet, single
+from lenetscope.models.reader import BatchRenorm, ReaderNet, single
 from lenetscope.models.resnet import ResNet
 from lenetscope.registry import Registry
 from lenetscope.restore import eval_mode
@@ -125,6 +125,40 @@ def test_the_reading_network_sees_the_same_wherever_a_digit_stands() -> None:
     here, there = model(line).positions, model(line.roll(40, dims=3)).positions
     # 40 pixels are 20 positions; far from both ends, which are seen as paper
     assert torch.allclose(here[..., 60:100], there[..., 80:120], atol=1e-4)
+
+
+def test_renormalisation_begins_as_batch_normalisation() -> None:
+    torch.manual_seed(0)
+    norm, plain = BatchRenorm(3), nn.BatchNorm2d(3, momentum=0.01)
+    for _ in range(2):
+        x = 4 * torch.randn(5, 3, 6, 7) + 2
+        assert torch.allclose(norm(x), plain(x), atol=1e-5)
+    for name, value in plain.state_dict().items():
+        assert torch.allclose(norm.state_dict()[name], value, atol=1e-6), name
+    assert torch.equal(norm.eval()(x), plain.eval()(x))
+
+
+def test_renormalisation_in_training_gives_later_what_it_gives_afterwards() -> None:
+    torch.manual_seed(0)
+    norm = BatchRenorm(2)
+    norm.num_batches_tracked.fill_(BatchRenorm.RELAXED)
+    norm.running_mean.copy_(torch.tensor([1.0, -3.0]))
+    norm.running_var.copy_(torch.tensor([4.0, 0.5]))
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([0.7, 2.0]))
+        norm.bias.copy_(torch.tensor([0.1, -0.2]))
+    x = (torch.randn(6, 2, 5, 5) * torch.tensor([1.5, 1.0])[:, None, None]).requires_grad_()
+    wanted = norm.eval()(x).detach()
+    found = norm.train()(x)
+    assert torch.allclose(found, wanted, atol=1e-4)
+    (found * torch.randn_like(found)).sum().backward()
+    assert x.grad is not None
+    # gradients are those of batch normalisation: a constant added to all values changes nothing
+    assert torch.allclose(x.grad.sum(dim=(0, 2, 3)), torch.zeros(2), atol=1e-4)
+    far = norm(x.detach() + 1000)
+    assert far.mean(dim=(0, 2, 3)).tolist() == pytest.approx(
+        [0.1 + 0.7 * BatchRenorm.FARTHEST, -0.2 + 2 * BatchRenorm.FARTHEST], abs=1e-3
+    )
 
 
 @pytest.mark.parametrize(("wanted", "found"), [("auto", "channels_last"), ("contiguous", "contiguous")])

@@ -19,6 +19,7 @@ from conftest import SmallCNN, same_weights
 from lenetscope import Architecture, Callback
 from lenetscope.errors import CheckpointError
 from lenetscope.training.checkpoint import dumps, load_into
+from lenetscope.training.muon import Muon
 from lenetscope.training.state import TrainState
 
 Make = Callable[..., Architecture]
@@ -216,6 +217,7 @@ OPTIMIZERS: dict[str, Callable[[P], optim.Optimizer]] = {
     "nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
     "fused": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, fused=True),
     "adam": lambda p: optim.Adam(p, amsgrad=True),
+    "muon": Muon,
     "whole rate": lambda p: optim.AdamW(p, lr=1),
     "tensor rate": lambda p: optim.AdamW(p, lr=torch.tensor(0.01)),
     **{

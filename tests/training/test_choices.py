@@ -44,7 +44,7 @@ def test_every_optimizer_takes_the_recipes_numbers(name: str) -> None:
     assert group.get("momentum", group.get("betas")) in (0.7, (0.7, 0.9))
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS.names())
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 def test_the_fused_step_is_the_plain_one_but_for_rounding(name: str) -> None:
     recipe = Recipe.load("reference", optimizer=name, weight_decay=0.01)
     plain = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]

@@ -5,6 +5,11 @@ line into digits ("Gradient-based learning applied to document recognition", Pro
 sections VII and VIII: the space displacement network). Here it is trained on whole lines, with the loss
 of A. Graves et al., "Connectionist temporal classification", ICML 2006: for each position along the
 line it returns the probability of each digit, of another character, and of nothing new ("blank").
+
+The lines of a batch have the same number of characters, and statistics of long lines differ from those
+of single digits. So the normalisation is that of S. Ioffe, "Batch renormalization: towards reducing
+minibatch dependence in batch-normalized models", NeurIPS 2017: a network in training computes what it
+will compute afterwards.
 """
 
 from typing import NamedTuple
@@ -36,6 +41,43 @@ class LineOutputs(NamedTuple):
     positions: Tensor
 
 
+class BatchRenorm(nn.BatchNorm2d):
+    """Batch renormalisation: in training, too, values depend on running statistics, if within limits.
+
+    It begins as batch normalisation, because the running statistics of a new network lag behind.
+    """
+
+    SETTLED, RELAXED = 500, 2500
+    """Batches after which the limits begin to widen, and after which they stay."""
+    MOST, FARTHEST = 3.0, 5.0
+    """Limits of the ratio of both standard deviations, and of the distance of both means, in these."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, momentum=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the maps (N, C, H, W) normalised."""
+        if not self.training:
+            return super().forward(x)
+        mean, std = self.running_mean.clone(), (self.running_var + self.eps).sqrt()
+        y, batch_mean, batch_inverse = torch.native_batch_norm(
+            x, None, None, self.running_mean, self.running_var, True, self.momentum, self.eps
+        )
+        span = self.RELAXED - self.SETTLED
+        wide = ((self.num_batches_tracked - self.SETTLED) / span).clamp(0, 1)
+        self.num_batches_tracked.add_(1)
+        scale, shift = 1 + (self.MOST - 1) * wide, self.FARTHEST * wide
+        ratio = (1 / (batch_inverse.detach() * std)).clamp(1 / scale, scale)
+        offset = ((batch_mean.detach() - mean) / std).clamp(-shift, shift)
+        weight, bias = self.weight * ratio, self.weight * offset + self.bias
+        return y * weight[:, None, None].to(y.dtype) + bias[:, None, None].to(y.dtype)
+
+
 def _block(
     inputs: int, outputs: int, size: int = 3, *, pool: tuple[int, int] | None = None
 ) -> nn.Sequential:
@@ -43,7 +85,7 @@ def _block(
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False)]
     if pool:  # first, so that the others have fewer values to process
         layers.append(nn.MaxPool2d(pool, ceil_mode=True))
-    return nn.Sequential(*layers, nn.BatchNorm2d(outputs), nn.ReLU())
+    return nn.Sequential(*layers, BatchRenorm(outputs), nn.ReLU())
 
 
 class _Context(nn.Module):
@@ -54,7 +96,7 @@ class _Context(nn.Module):
         self.conv = nn.Conv2d(
             channels, channels, (1, 3), padding=(0, apart), dilation=(1, apart), bias=False
         )
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = BatchRenorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + functional.relu(self.norm(self.conv(x)))
@@ -93,7 +135,7 @@ class ReaderNet(nn.Module):
         self.block6 = _block(80, 112)
         self.column = nn.Sequential(
             nn.Conv2d(112, 160, (-(-height // 8), 3), padding=(0, 1), bias=False),
-            nn.BatchNorm2d(160),
+            BatchRenorm(160),
             nn.ReLU(),
         )
         self.context = nn.Sequential(*(_Context(160, apart) for apart in (1, 2, 4)))

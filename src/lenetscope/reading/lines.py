@@ -107,8 +107,8 @@ def long_runs(mask: Array, settings: Settings = SETTINGS) -> Array | None:
     for axis in (0, 1):
         length = max(settings.shortest_rule, round(settings.rule * mask.shape[axis]))
         if mask.shape[axis] > length:
-            thick = ndimage.binary_dilation(mask, np.ones((3, 1) if axis else (1, 3)))
-            runs = ndimage.minimum_filter1d(thick.view(np.uint8), length, axis, mode="constant")
+            thick = ndimage.maximum_filter1d(mask.view(np.uint8), 3, 1 - axis, mode="constant")
+            runs = ndimage.minimum_filter1d(thick, length, axis, mode="constant")
             runs = ndimage.maximum_filter1d(runs, length, axis, mode="constant")
             found |= (runs > 0) & mask
     return found if found.any() and not (mask & ~found).sum() < settings.fewest else None

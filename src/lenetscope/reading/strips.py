@@ -263,12 +263,24 @@ def stroke_width(ink: Array) -> float:
 
 
 def _paper(grey: Array, window: int) -> Array:
-    """Return the grey closing of a slightly smoothed picture, smoothed."""
+    """Return the grey closing of a slightly smoothed picture, smoothed.
+
+    Blocks of pixels, much smaller than the window, are represented by their lightest.
+    """
     calm = ndimage.uniform_filter(grey, 3, mode="nearest")
-    paper = ndimage.maximum_filter(calm, window, mode="nearest")
-    paper = ndimage.minimum_filter(paper, window, mode="nearest")
-    smooth: Array = ndimage.uniform_filter(paper, max(1, window // 4), mode="nearest")
-    return smooth
+    step = max(1, window // 8)
+    height, width = (-(-side // step) for side in calm.shape)
+    room = [(0, height * step - calm.shape[0]), (0, width * step - calm.shape[1])]
+    blocks = np.pad(calm, room, mode="edge").reshape(height, step, width, step)
+    side = round(window / step)
+    paper = ndimage.maximum_filter(blocks.max(axis=(1, 3)), side, mode="nearest")
+    paper = ndimage.minimum_filter(paper, side, mode="nearest")
+    paper = ndimage.uniform_filter(paper, max(1, side // 4), mode="nearest")
+    if step == 1:
+        return np.asarray(paper)
+    size = (width * step, height * step)
+    large = Image.fromarray(paper).resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(large)[: calm.shape[0], : calm.shape[1]]
 
 
 def _sampled(picture: Image.Image, matrix: Array, width: int, room: int, fine: int) -> Array:

@@ -45,6 +45,13 @@ def _optimizer(name: str, parameters: "Iterable[nn.Parameter]", recipe: Recipe) 
     return make(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True, **options)
 
 
+@OPTIMIZERS.register("muon")
+def _muon(parameters: "Iterable[nn.Parameter]", recipe: Recipe) -> "Optimizer":
+    from lenetscope.training.muon import Muon
+
+    return Muon(parameters, recipe.lr, recipe.momentum, recipe.beta2, recipe.weight_decay)
+
+
 for _name in ("SGD", "Adam", "AdamW"):
     OPTIMIZERS.register(_name.lower())(partial(_optimizer, _name))
 

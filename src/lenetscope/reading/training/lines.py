@@ -53,6 +53,10 @@ class Mixture:
     """of the lines are redrawn one pixel wide."""
     wide: float = 0.45
     """of the lines have wider or narrower strokes."""
+    nested: float = 0.7
+    """of the narrow lines have characters that reach over and under each other; else side by side."""
+    nested_apart: float = 0.3
+    """of the other lines, too, the gaps are between ink in the same rows."""
 
 
 MIXTURE = Mixture()
@@ -92,7 +96,7 @@ def compose(
     glyphs = _other_hands(glyphs, found, mixture)
     glyphs, found = _other_characters(glyphs, found, mixture)
     glyphs = _pens(glyphs, count, length, mixture)
-    canvas = _placed(_patches(glyphs, count, length), found)
+    canvas = _placed(_patches(glyphs, count, length), mixture)
     lines = paper.photographed(canvas)
     order = (found < 0).to(torch.int8).argsort(dim=1, stable=True)  # marks last
     return lines.mul_(255).round_().clamp_(0, 255).to(torch.uint8)[:, None], found.gather(1, order)
@@ -200,43 +204,72 @@ def _patches(glyphs: Tensor, count: int, length: int) -> Tensor:
     return moved.reshape(count, length, HEIGHT, PATCH)
 
 
-def _placed(patches: Tensor, labels: Tensor) -> Tensor:
-    """Put the characters of each line beside each other.
+def _placed(patches: Tensor, mixture: Mixture) -> Tensor:
+    """Put the characters of each line beside each other, apart, nested or touching.
 
     Returns:
         (N, 28, W), with some paper around; W is a multiple of 4.
     """
-    count, length = labels.shape
-    inked = (patches > 0.3).any(dim=2).to(torch.uint8)  # (N, L, 40)
-    left = inked.argmax(dim=2).float()
-    right = PATCH - inked.flip(2).argmax(dim=2).float()
+    count, length = patches.shape[:2]
+    jitter = (1.5 * torch.randn(count, 1) + 0.9 * torch.randn(count, length)).clamp(-5, 5).round()
+    patches = _lowered(patches, jitter.long())
+    left, right = _outlines(patches > 0.3)  # (N, L, 28) each
+    first, last = left.amin(dim=2), right.amax(dim=2)
     kind = torch.rand(count)
     gap = torch.where(kind < 0.6, uniform(count, 0, 4), uniform(count, 4, 16))
-    gap = torch.where(kind < 0.38, uniform(count, -4, 1), gap)
-    slope, level = 0.06 * torch.randn(count), 1.5 * torch.randn(count)
-    start, places = torch.zeros(count), list[Tensor]()
-    before = torch.full((count,), -1e3)
-    for k in range(length):
+    nested = torch.rand(count) < torch.where(kind < 0.4, mixture.nested, mixture.nested_apart)
+    narrow = torch.where(nested, uniform(count, -1, 3), uniform(count, -4, 1))
+    gap = torch.where(kind < 0.4, narrow, gap)
+    places = [-first[:, 0]]
+    reached = right[:, 0] + places[0][:, None]  # (N, 28), the last ink of each row
+    for k in range(1, length):
+        before = places[-1] + (first[:, k - 1] + last[:, k - 1]) / 2
+        end = places[-1] + last[:, k - 1]
+        # where it touches the ink on its left, within a row; but at most half of it below that
+        near = (functional.max_pool1d(reached[:, None], 3, 1, 1)[:, 0] - left[:, k]).amax(dim=1)
+        half = (last[:, k] - first[:, k]) / 2
+        near = torch.maximum(near, end - first[:, k] - half)
+        place = torch.where(nested, near, end - first[:, k]) + gap + torch.randn(count)
         # no closer than the network can tell two alike apart
-        start = torch.maximum(start, before + 6 - (right[:, k] - left[:, k]) / 2)
-        places.append(start - left[:, k])
-        before = start + (right[:, k] - left[:, k]) / 2
-        start = start + right[:, k] - left[:, k] + gap + 1.2 * torch.randn(count)
-    end = torch.stack([p + right[:, k] for k, p in enumerate(places)]).amax(dim=0)
+        place = torch.maximum(place, before + 6 - (first[:, k] + last[:, k]) / 2)
+        places.append(place)
+        reached = torch.maximum(reached, right[:, k] + place[:, None])
+    at = torch.stack(places, dim=1)  # (N, L)
+    end = (at + last).amax(dim=1)
     width = -(-max(28, int(end.max()) + 4) // 4) * 4
-    begin = 1 + torch.rand(count) * (width - end - 2)
-    columns, rows = torch.arange(width), torch.arange(HEIGHT)
+    x = at + (1 + torch.rand(count) * (width - end - 2))[:, None]
+    slope = 0.06 * torch.randn(count, 1)
+    drift = (slope * (x + PATCH / 2 - width / 2)).clamp(-5, 5)
+    x, drift = x.round(), drift.round()
     lines = torch.zeros(count, HEIGHT, width)
-    for k, place in enumerate(places):
-        x = (begin + place).round()
-        drift = slope * (x + PATCH / 2 - width / 2) + level + 0.9 * torch.randn(count)
-        from_x = columns - x[:, None].long()  # (N, W)
-        from_y = rows - drift.clamp(-6, 6).round().long()[:, None]  # (N, 28)
-        inside = ((from_x >= 0) & (from_x < PATCH))[:, None] & ((from_y >= 0) & (from_y < HEIGHT))[
-            ..., None
-        ]
+    columns = torch.arange(width)
+    for k, patch in enumerate(_lowered(patches, drift.long()).unbind(dim=1)):
+        from_x = columns - x[:, k, None].long()  # (N, W)
+        inside = (from_x >= 0) & (from_x < PATCH)
         wanted = from_x.clamp(0, PATCH - 1)[:, None].expand(-1, HEIGHT, -1)
-        across = patches[:, k].gather(2, wanted)
-        moved = across.gather(1, from_y.clamp(0, HEIGHT - 1)[:, :, None].expand(-1, -1, width))
-        lines = torch.maximum(lines, moved * inside)
+        lines = torch.maximum(lines, patch.gather(2, wanted) * inside[:, None])
     return lines
+
+
+def _lowered(patches: Tensor, rows: Tensor) -> Tensor:
+    """Move patches (N, L, 28, 40) down by whole rows (N, L), but not so far that ink is cut off."""
+    inked = (patches > 0.3).any(dim=3).to(torch.uint8)
+    top, bottom = inked.argmax(dim=2), inked.flip(2).argmax(dim=2)
+    rows = torch.minimum(torch.maximum(rows, -top), bottom)
+    wanted = torch.arange(HEIGHT) - rows[..., None]  # (N, L, 28)
+    inside = (wanted >= 0) & (wanted < HEIGHT)
+    wanted = wanted.clamp(0, HEIGHT - 1)[..., None].expand(-1, -1, -1, patches.shape[3])
+    moved: Tensor = patches.gather(2, wanted) * inside[..., None]
+    return moved
+
+
+def _outlines(inked: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first column of ink in each row (N, L, 28), and the one after the last.
+
+    Rows without ink have columns that are far from all others.
+    """
+    some = inked.any(dim=3)
+    some |= ~some.any(dim=2, keepdim=True)  # a character without ink takes the whole patch
+    first = inked.to(torch.uint8).argmax(dim=3).float()
+    last = PATCH - inked.flip(3).to(torch.uint8).argmax(dim=3).float()
+    return torch.where(some, first, 1e3), torch.where(some, last, -1e3)

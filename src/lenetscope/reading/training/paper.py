@@ -51,10 +51,12 @@ def _over(lines: Tensor, marks: Tensor, low: float, high: float) -> Tensor:
 
 
 def bend(lines: Tensor) -> Tensor:
-    """Distort the lines smoothly."""
+    """Distort the lines: smoothly, as hands differ, or finely, as through uneven glass."""
     count, height, width = lines.shape
-    across = max(3, width // 7)
-    coarse = torch.randn(count, 2, 5, across) * uniform((count, 1, 1, 1), 0, 1.5)  # pixels
+    period = (3, 5, 7)[int(torch.randint(3, ()))]
+    most = 0.3 + 0.2 * period  # pixels
+    coarse = torch.randn(count, 2, 1 + height // period, 1 + width // period)
+    coarse = coarse * uniform((count, 1, 1, 1), 0, most)
     shift = functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
     still = torch.eye(2, 3).expand(count, 2, 3)
     grid = functional.affine_grid(still, [count, 1, height, width], align_corners=False)
@@ -199,7 +201,8 @@ def crossed(lines: Tensor) -> Tensor:
         arc = (1 - where.square()) * torch.where(
             torch.rand(count) < 0.4, 0.0, 0.4 * torch.randn(count)
         )[:, None, None]
-        turns = torch.where(torch.rand(count) < 0.5, uniform(count, 2, 9) / half.clamp_min(1), 0.0)
+        # flatter than digits, or its parts would be 1s
+        turns = (uniform(count, 2, 9) / half).clamp_max(0.35) * (torch.rand(count) < 0.5)
         zigzag = torch.tensor([1.0, -1] * 5)[:9, None] * turns[:, None, None]
         path = middle[:, None] + half[:, None, None] * (where * along + (arc + zigzag) * normal)
         there = (torch.rand(count) < share)[:, None, None]
