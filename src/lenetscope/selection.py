@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from lenetscope.arguments import require_list
+from lenetscope.data.pixels import fit_to
 from lenetscope.observe import Layers, find_layers
-from lenetscope.reading import decode, fit_to
+from lenetscope.pictures import decode
 
 if TYPE_CHECKING:
     from lenetscope.inspection import Inspection

@@ -1,16 +1,18 @@
 """A folder of images: which files are read, in which order and form, and what is wrong with others."""
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
+from conftest import EPS
 from lenetscope import Architecture, Recipe, Run, RunWriter
 from lenetscope.data import dataset
-from lenetscope.data.pixels import Form
+from lenetscope.data.pixels import Form, of_anything
 from lenetscope.data.sources import folder as folders
 from lenetscope.data.sources import read
 from lenetscope.data.splits import load
@@ -101,6 +103,21 @@ def test_sizes_and_channels_are_made_alike_when_asked(tmp_path: Path, write_pict
     images = read(str(tmp_path), Form(size=6, channels=3)).train.images
     assert images.shape == (2, 3, 6, 6)
     assert (images == 9).all()
+
+
+def test_no_program_runs_for_a_file_that_is_no_picture(
+    tmp_path: Path, write_picture: Write, ghostscript: Path
+) -> None:
+    for name in ("a", "b"):
+        write_picture(f"data/{name}/1.png", 9)
+    (tmp_path / "data/a/2.png").write_bytes(EPS)
+    raw = read(str(tmp_path / "data"), Form())
+    assert len(raw.train.images) == 2
+    assert not ghostscript.exists()
+    picture = EpsImagePlugin.EpsImageFile(io.BytesIO(EPS))
+    with pytest.raises(DataError, match="EPS"):
+        of_anything(picture, "an image")
+    assert not ghostscript.exists()
 
 
 def test_a_damaged_picture_is_named_and_left_out(tmp_path: Path, write_picture: Write) -> None:

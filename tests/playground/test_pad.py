@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from playwright.sync_api import expect
 
+from lenetscope.data.pixels import fit_to
+from lenetscope.pictures import decode
 from lenetscope.playground.answers import read as answer_read
-from lenetscope.reading import decode, fit_to
 from lenetscope.reading.single import like_mnist
 from report_runs import make_run
 from visitors import Playground, Visitor, serve

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from lenetscope import read
 from lenetscope.errors import ImageError
-from lenetscope.reading import decode, files, open_picture
+from lenetscope.pictures import decode, files, open_picture
 
 SECONDS = 10
 """What one picture may take on a busy machine; those below once took minutes."""

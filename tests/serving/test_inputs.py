@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
-from lenetscope.reading.decode import decode, fit_to
+from lenetscope.data.pixels import fit_to
+from lenetscope.pictures import decode
 from lenetscope.serving import Limits
 from lenetscope.serving.inputs import decode_pictures, json_images
 from serving.conftest import png

@@ -27,8 +27,9 @@ def predict(
         for MNIST, of a digit that is light on dark, centred, with a margin
     """
     from lenetscope.architecture import Architecture
+    from lenetscope.data.pixels import fit_to
     from lenetscope.data.sources import LIGHT, light_on_dark
-    from lenetscope.reading.decode import decode, fit_to
+    from lenetscope.pictures import decode
 
     named = paths[0].is_dir() or not (paths[0].suffix or paths[0].exists())
     run, images = (paths[0], paths[1:]) if named else (None, paths)

@@ -41,7 +41,7 @@ def read(
     explain
         folder for a figure of each reading: what the network says along the line, and other views
     """
-    from lenetscope.reading.files import find_pictures, names_for
+    from lenetscope.pictures.files import find_pictures, names_for
     from lenetscope.reading.reader import load_reader, reader_of
 
     for path in images:  # a hyphen in front is allowed, because - is standard input

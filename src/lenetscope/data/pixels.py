@@ -1,6 +1,5 @@
 """From pictures and arrays of any kind to uint8 images of one size, as a data set holds them."""
 
-import io
 import math
 import re
 import warnings
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lenetscope.errors import DataError, RecipeError
+from lenetscope.pictures.files import opened, refuse_foreign
 
 Array = npt.NDArray[Any]
 
@@ -85,6 +85,18 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     return values.round().clamp(0, 255).to(torch.uint8)  # (N, C, *size)
 
 
+def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize a picture with anti-aliasing, ignoring its aspect ratio; unchanged if it has the size.
+
+    Args:
+        image: (C, H, W) uint8.
+        size: (H, W) to resize it to.
+    """
+    if tuple(image.shape[1:]) == size:
+        return image
+    return resized(image[None], size)[0]  # (C, *size)
+
+
 def bytes_of(values: Any, name: str) -> Array:
     """Return pixels as uint8; floats of at most 1 are fractions of 255, others are rounded.
 
@@ -139,7 +151,7 @@ def of_file(content: bytes) -> Tensor | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata
-            with Image.open(io.BytesIO(content)) as picture:
+            with opened(content, "the picture") as picture:
                 return of_picture(picture)
     except MemoryError:
         raise
@@ -154,6 +166,7 @@ def of_anything(image: Any, name: str) -> Tensor:
         DataError: if it is neither; see also `bytes_of`.
     """
     if isinstance(image, Image.Image):
+        refuse_foreign(image, name)
         return of_picture(image)
     values = torch.from_numpy(np.array(bytes_of(image, name)))
     if values.ndim == 2:

@@ -21,6 +21,9 @@ from torch import Tensor, nn
 
 FOLDER = Path(__file__).resolve().parent
 
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+"""Formats that Pillow decodes by itself; for others, such as EPS, it runs other programs."""
+
 
 @cache
 def config() -> dict[str, Any]:
@@ -40,7 +43,8 @@ def read(path: str) -> Tensor:
     from PIL import Image
 
     channels, height, width = config()["image_shape"]
-    picture = Image.open(path).convert("L" if channels == 1 else "RGB").resize((width, height))
+    picture = Image.open(path, formats=FORMATS).convert("L" if channels == 1 else "RGB")
+    picture = picture.resize((width, height))
     pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
     return pixels.reshape(1, height, width, channels).permute(0, 3, 1, 2).contiguous()
 

@@ -1,12 +1,10 @@
-"""Reads the number written in a picture, and opens picture files safely.
+"""Reads the number written in a picture.
 
-Names are imported when they are first used: opening a picture needs neither scipy nor scikit-image.
+Names are imported when they are first used, because scipy and scikit-image take time.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from lenetscope.reading.decode import MAX_PIXELS, decode, fit_to, open_picture
 
 if TYPE_CHECKING:
     from lenetscope.reading.pipeline import read
@@ -23,15 +21,11 @@ _HOMES = {
 }
 
 __all__ = [
-    "MAX_PIXELS",
     "Alternative",
     "Digit",
     "Reader",
     "Reading",
-    "decode",
-    "fit_to",
     "load_reader",
-    "open_picture",
     "read",
 ]
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from lenetscope.errors import UsageError
 from lenetscope.models.reader import OTHER, PER_POSITION, single
+from lenetscope.pictures import open_picture
 from lenetscope.reading import ctc
-from lenetscope.reading.decode import open_picture
 from lenetscope.reading.grey import to_grey
 from lenetscope.reading.reader import Recogniser, load_reader
 from lenetscope.reading.results import Alternative, Digit, Reading

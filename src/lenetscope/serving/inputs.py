@@ -15,9 +15,10 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from lenetscope.data.pixels import fit_to
 from lenetscope.errors import ImageError
 from lenetscope.evaluation.outputs import Array
-from lenetscope.reading.decode import decode, fit_to
+from lenetscope.pictures import decode
 from lenetscope.serving import Limits
 
 FIELD = "image"

@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 from lenetscope.export.predictor import Predictor
-from lenetscope.reading.files import FORMATS
+from lenetscope.pictures.files import FORMATS
 from lenetscope.serving import Limits
 
 ERRORS = {

@@ -6,13 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lenetscope.data.pixels import fit_to
 from lenetscope.data.sources import LIGHT, light_on_dark
 from lenetscope.errors import ImageError
+from lenetscope.pictures import decode
 from lenetscope.playground import Limits
 from lenetscope.playground.answers import Answer, decoded
 from lenetscope.playground.lab import Lab, Opened
 from lenetscope.plots.html import base64_of
-from lenetscope.reading import decode, fit_to, read
+from lenetscope.reading import read
 from lenetscope.reading.single import like_mnist
 from lenetscope.schema import optional, text
 

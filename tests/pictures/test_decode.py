@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lenetscope.data.pixels import fit_to
 from lenetscope.errors import ImageError
-from lenetscope.reading import decode, fit_to
+from lenetscope.pictures import decode
 
 
 @pytest.mark.parametrize(

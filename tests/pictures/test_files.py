@@ -11,29 +11,10 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
+from conftest import EPS
 from lenetscope.errors import ImageError
-from lenetscope.reading import decode, open_picture
-from lenetscope.reading.files import MAX_BYTES, find_pictures
-
-EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
-%%BoundingBox: 0 0 28 28
-%%EndComments
-(/tmp/of-the-attacker) (w) file closefile
-showpage
-%%EOF
-"""
-
-
-@pytest.fixture
-def ghostscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that exists once Ghostscript has been run."""
-    ran, program = tmp_path / "ran", tmp_path / "bin" / "gs"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\ntouch {ran}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # Pillow looks it up once
-    return ran
+from lenetscope.pictures import decode, open_picture
+from lenetscope.pictures.files import MAX_BYTES, find_pictures
 
 
 def lazy(path: Path) -> Image.Image:

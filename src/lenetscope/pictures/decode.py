@@ -1,4 +1,4 @@
-"""Decodes pictures of any mode, and resizes them for a network.
+"""Decodes pictures of any mode.
 
 The size is read from the header, so that a picture that is too large is refused before it is decoded.
 Others above `WORKING` are reduced before any step that computes with copies.
@@ -19,9 +19,8 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
-from lenetscope.data.pixels import resized
 from lenetscope.errors import ImageError
-from lenetscope.reading.files import opened, refuse_foreign
+from lenetscope.pictures.files import opened, refuse_foreign
 
 Array = npt.NDArray[Any]
 
@@ -104,18 +103,6 @@ def open_picture(source: Any, name: str | None = None) -> tuple[Image.Image, flo
             ImageOps.exif_transpose(picture, in_place=True)
             plain = _plain(_working(picture))
             return plain, max(plain.size) / longest
-
-
-def fit_to(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a picture with anti-aliasing, ignoring its aspect ratio; unchanged if it has the size.
-
-    Args:
-        image: (C, H, W) uint8.
-        size: (H, W) to resize it to.
-    """
-    if tuple(image.shape[1:]) == size:
-        return image
-    return resized(image[None], size)[0]  # (C, *size)
 
 
 @contextmanager
