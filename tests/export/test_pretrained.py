@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 import zlib
@@ -11,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import nn
 
+from conftest import EPS
 from lenetscope import Architecture, Run
 from lenetscope.data.splits import Splits
 from lenetscope.errors import CheckpointError, DataError, RunError, UsageError
@@ -86,6 +88,15 @@ def test_the_script_needs_no_lenetscope(arch: Architecture, folder: Path, tmp_pa
     p = arch.predict_proba(arch.splits.test.images[:1])[0]
     name = arch.classes[int(p.argmax())]
     assert done.stdout == f"{tmp_path / 'one.png'}  {name}  {100 * p.max():.1f} %\n"
+
+
+def test_the_script_runs_no_program_for_an_eps_file(
+    folder: Path, tmp_path: Path, ghostscript: Path
+) -> None:
+    (tmp_path / "one.png").write_bytes(EPS)
+    with pytest.raises(UnidentifiedImageError):
+        runpy.run_path(str(folder / "predict.py"))["read"](tmp_path / "one.png")
+    assert not ghostscript.exists()
 
 
 def test_what_has_no_recipe_is_not_saved(make_arch: Callable[[], Architecture], tmp_path: Path) -> None:
