@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lenetscope import Architecture, Recipe, Run
+from lenetscope import Architecture, Recipe, Run, RunWriter
 from lenetscope.data.splits import load
 from lenetscope.errors import CheckpointError, RecipeError, RunError, StorageError
 
@@ -55,6 +55,28 @@ def test_a_run_in_float16_of_a_gpu_predicts_on_a_cpu(run: Run, tmp_path: Path) -
     images = torch.randint(0, 255, (3, 1, 28, 28), dtype=torch.uint8)
     found = Architecture.from_run(half, device="cpu").predict(images)
     assert (found == Architecture.from_run(run, device="cpu").predict(images)).all()
+
+
+def test_a_network_with_one_layer_under_two_names_is_saved(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tied_network.py").write_text(
+        "from torch import nn\n"
+        "class Tied(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        middle = nn.Linear(16, 16)\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(784, 16), middle, nn.ReLU(), middle,\n"
+        "                         nn.Linear(16, 3))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    arch = Architecture.from_recipe(recipe.replace(model="tied_network:Tied", epochs=1))
+    run = arch.start_run(tmp_path / "run")
+    arch.train(progress=False, callbacks=[RunWriter(run)])
+    images = torch.randint(0, 255, (3, 1, 28, 28), dtype=torch.uint8)
+    again = Architecture.from_run(run)
+    assert (arch.predict(images) == again.predict(images)).all()
+    weights = again.model.state_dict()
+    assert torch.equal(weights["2.weight"], weights["4.weight"])
 
 
 def test_names_are_never_taken_twice(recipe, idx_folder: Path, tmp_path: Path, monkeypatch) -> None:

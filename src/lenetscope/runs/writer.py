@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
@@ -67,7 +68,11 @@ class RunWriter(UpdateRatios):
 
 
 def _weights(tensors: dict[str, Tensor], epoch: int) -> bytes:
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    # copies, because a layer may have two names, and safetensors refuses weights that are shared
+    plain = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+    }
     return safetensors_bytes(plain, {"epoch": str(epoch)})  # one key: the order of several is random
 
 
