@@ -1,9 +1,9 @@
-"""Measures how well the reader tells digits from images it has never seen: clothing and letters.
+"""Measures how well the reader tells digits from images it has never seen: clothing, letters, noise.
 
 MNIST's test images are compared with Fashion-MNIST's, and with letters that do not resemble digits, in
 the fonts of this machine. Measured are the area under the ROC curve of the reader's digitness, of the
-confidence of `lenetscope.read` in the same images and of the largest probability of a run's network,
-and how many images are refused at the reader's threshold. Nothing is trained on them.
+largest probability of a run's network, and of the confidence and the score of `lenetscope.read`, and
+how many images it rejects. Nothing is trained on them.
 
     apt-get install dataset-fashion-mnist fonts-breip fonts-bwht fonts-comic-neue fonts-dancingscript
     apt-get install fonts-dkg-handwriting fonts-ecolier-court fonts-femkeklaver fonts-humor-sans
@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 from torch import Tensor
 
 from benchmarks import machine
@@ -122,11 +123,12 @@ def measure(run: Path | None, read_count: int) -> dict[str, Any]:
     from lenetscope.recipe import Recipe
 
     reader = load_reader()
-    drawn, names = letters(fonts())
+    drawn, _ = letters(fonts())
     sets = {
         "digits": torch.as_tensor(load(Recipe.load("reference")).test.images)[:, 0].numpy(),
         "Fashion-MNIST": fashion(),
         "letters of fonts": drawn,
+        "noise": noise(),
     }
     scorers: dict[str, Callable[[Tensor], Array]] = {
         "digitness of the reader": lambda images: np.array(
@@ -139,60 +141,67 @@ def measure(run: Path | None, read_count: int) -> dict[str, Any]:
             [arch.predict_proba(part).max(axis=1) for part in torch.split(images, 250)]
         )
     rows: list[dict[str, Any]] = []
-    by_read: dict[str, list[int]] = {}
+
+    def compare(what: str, scores: dict[str, Array]) -> None:
+        for name in list(scores)[1:]:
+            area = auroc(scores["digits"], scores[name])
+            rows.append({"score": what, "against": name, "n": len(scores[name]), "auroc": area})
+
     for scorer, score in scorers.items():
-        scores = {name: score(torch.from_numpy(images)[:, None]) for name, images in sets.items()}
-        rows += [
-            {"score": scorer, "against": name, "n": len(sets[name])}
-            | {"auroc": auroc(scores["digits"], scores[name])}
-            for name in list(sets)[1:]
-        ]
-        if scorer.startswith("digitness"):
-            refused = {name: int((s < reader.threshold).sum()) for name, s in scores.items()}
-            values = scores["letters of fonts"]
-            each = {c: float(values[[n == c for n in names]].mean()) for c in LETTERS}
+        compare(scorer, {k: score(torch.from_numpy(images)[:, None]) for k, images in sets.items()})
+    rejected = {}
     if read_count:
         some = {name: images[:: -(-len(images) // read_count)] for name, images in sets.items()}
         through = {name: through_read(images) for name, images in some.items()}
-        rows += [
-            {"score": "confidence of read", "against": name, "n": len(some[name])}
-            | {"auroc": auroc(through["digits"][0], through[name][0])}
-            for name in list(sets)[1:]
-        ]
-        for name, (_, rejected) in through.items():
-            by_read[name] = [int(rejected.sum()), len(rejected)]
-    counts = {name: len(images) for name, images in sets.items()}
-    facts = {"threshold": reader.threshold, "refused": refused, "n": counts, "letters": each}
-    facts["rejected by read"] = by_read
-    return {"machine": machine.describe(), "fonts": len(fonts()), "rows": rows} | facts
+        for what in ("confidence", "score"):
+            compare(f"{what} of read", {name: found[what] for name, found in through.items()})
+        rejected = {n: [int(v["rejected"].sum()), len(v["rejected"])] for n, v in through.items()}
+    facts = {"threshold": reader.threshold, "rejected": rejected, "fonts": len(fonts())}
+    return {"machine": machine.describe(), "rows": rows} | facts
 
 
-def through_read(images: Array) -> tuple[Array, Array]:
-    """Return the confidence of `lenetscope.read` per image, and whether it is rejected, (N,) each."""
+def noise(count: int = 1000, seed: int = 0) -> Array:
+    """Return images (N, 28, 28) of noise: uniform, normal, sparse, blurred, and stripes, in turns."""
+    random = np.random.default_rng(seed)
+    plain = random.random((count, 28, 28))
+    made = [
+        plain[0::5],
+        random.normal(0.25, 0.1, plain[1::5].shape),
+        plain[2::5] < 0.03,
+        ndimage.gaussian_filter(plain[3::5], (0, 1.5, 1.5)),
+        np.sin(np.add.outer(random.uniform(0.5, 3, len(plain[4::5])) * 9, np.arange(28))[:, None] / 2)
+        .repeat(28, axis=1),
+    ]  # fmt: skip
+    images = [np.clip(each, 0, 1) for each in made]
+    images[3] = (images[3] - images[3].min()) / np.ptp(images[3])
+    found: Array = np.rint(np.concatenate(images) * 255).astype(np.uint8)
+    return found
+
+
+def through_read(images: Array) -> dict[str, Array]:
+    """Return confidence and score of `lenetscope.read` per image, and whether it is rejected, (N,)."""
     from lenetscope.reading import read
 
     found = [read(image) for image in images]
-    return np.array([f.confidence for f in found]), np.array([f.rejected is not None for f in found])
+    return {
+        "confidence": np.array([f.confidence for f in found]),
+        "score": np.array([f.score for f in found]),
+        "rejected": np.array([f.rejected is not None for f in found]),
+    }
 
 
 def report(results: dict[str, Any]) -> str:
     """Return the tables, in Markdown."""
     rows = [[r["score"], r["against"], f"{r['n']:,}", f"{r['auroc']:.4f}"] for r in results["rows"]]
-
-    def percent(count: int, n: int) -> str:
-        return f"{100 * count / n:.2f} % of {n:,}"
-
-    refused = [
-        [name, percent(results["refused"][name], n)]
-        + ([percent(*results["rejected by read"][name])] if results["rejected by read"] else ["-"])
-        for name, n in results["n"].items()
-    ]
-    return (
-        machine.table(["score", "digits against", "n", "AUROC"], rows)
-        + "\n"
-        + machine.table(["", f"refused below {results['threshold']:g}", "rejected by read"], refused)
-        + f"\nLetters {LETTERS} in {results['fonts']} fonts. {machine.sentence(results['machine'])}\n"
-    )
+    text = machine.table(["score", "digits against", "n", "AUROC"], rows) + "\n"
+    if results["rejected"]:
+        cells = [
+            [name, f"{count:,} of {n:,} ({100 * count / n:.1f} %)"]
+            for name, (count, n) in results["rejected"].items()
+        ]
+        text += machine.table(["", f"rejected by read (score below {results['threshold']:g})"], cells)
+    about = f"Letters {LETTERS} in {results['fonts']} fonts. {machine.sentence(results['machine'])}"
+    return f"{text}\n{about}\n"
 
 
 if __name__ == "__main__":

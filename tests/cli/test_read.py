@@ -60,7 +60,7 @@ def test_json_has_one_line_per_picture_and_a_bad_file_is_reported(cli: Cli, fold
     assert "bad.png is not a picture" in err
     assert "Traceback" not in err
     first, second = [json.loads(line) for line in out.splitlines()]
-    assert set(first) == {"path", "text", "confidence", "digitness", "digits", "rejected"}
+    assert set(first) == {"path", "text", "confidence", "digitness", "score", "digits", "rejected"}
     assert (first["text"], second["text"]) == ("7", "2")
     (digit,) = first["digits"]
     assert set(digit) == {"label", "probability", "box", "alternatives"}

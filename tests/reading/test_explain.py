@@ -89,7 +89,7 @@ def test_contributions_add_up_to_the_advantage_over_blank_paper(
             float(ctc.log_likelihoods(reader.model(preprocess(pixels)).positions[0], [text]))
             for pixels in (torch.from_numpy(strip.copy())[None, None], torch.zeros(1, 1, *strip.shape))
         )
-    assert float(values.sum()) == pytest.approx(here - blank, rel=0.12)
+    assert float(values.sum()) == pytest.approx(here - blank, rel=0.12, abs=0.4)  # nats
     assert not values[strip == 0].any()  # blank pixels of the strip are as on blank paper
 
 

@@ -37,7 +37,8 @@ def read(
     run
         folder of a run whose network to use (default: that of the recipe reader, which is installed)
     threshold
-        lowest probability of digits and nothing else, from 0 to 1 (default: the network's own)
+        lowest score (probability per digit, times that of digits alone), from 0 to 1 (default: the
+        network's own)
     explain
         folder for a figure of each reading: what the network says along the line, and other views
     """

@@ -45,7 +45,8 @@ def read(
         image: a path, the bytes of a file, an open binary file, a `PIL.Image.Image`, or pixels as an
             array or tensor.
         reader: reads strips; by default the network of the recipe ``reader`` that is installed.
-        threshold: digitness in [0, 1] below which a text is refused; by default the reader's own.
+        threshold: score in [0, 1] (`Reading.score`) below which a text is refused; by default the
+            reader's own.
         explain: whether to keep the picture and the ways in which it was seen, for `plot_reading`.
         name: of the picture in messages.
 
@@ -173,13 +174,11 @@ def _reading(seen: list[Seen], scale: float, threshold: float) -> Reading:
             zip(seen, weights, strict=True), key=lambda pair: pair[0] is not chosen
         )
     )
-    reason = None
-    if digitness < threshold:
-        reason = (
-            f"there may be more than digits in it (probability of digits alone {digitness:.3f}, below "
-            f"the threshold of {threshold:g})"
-        )
-    return Reading(_shown(text), confidence, digitness, tuple(digits), reason, alternatives)
+    found = Reading(_shown(text), min(1.0, confidence), digitness, tuple(digits), views=alternatives)
+    if found.score >= threshold:
+        return found
+    reason = f"it may be no number (score {found.score:.3f}, below the threshold of {threshold:g})"
+    return replace(found, rejected=reason)
 
 
 def _weights(seen: list[Seen]) -> Array:

@@ -59,7 +59,7 @@ class Recogniser(Protocol):
 
     @property
     def threshold(self) -> float:
-        """Digitness below which a text is refused."""
+        """Score below which a text is refused, see `results.score_of`."""
 
     def positions(self, strips: Sequence[Array] | Array) -> list[Tensor]:
         """Return the log-probabilities (12, T) along each strip (28, W) uint8."""
@@ -77,7 +77,7 @@ class Reader:
         mean: that its recipe normalises by.
         std: that its recipe normalises by.
         temperature: by which its log-probabilities are divided.
-        threshold: digitness below which a text is refused by default.
+        threshold: score below which a text is refused by default.
         facts: how it was trained and what it reached, plain values.
     """
 

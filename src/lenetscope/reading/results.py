@@ -11,6 +11,20 @@ from lenetscope.table import html_table, percent
 Array = npt.NDArray[Any]
 
 
+def score_of(digitness: float, confidence: float, digits: int) -> float:
+    """Return the probability per digit that it is right, times that of digits alone.
+
+    >>> score_of(0.9, 0.25, digits=2)
+    0.45
+
+    Args:
+        digitness: see `Reading`.
+        confidence: see `Reading`.
+        digits: of the text.
+    """
+    return float(digitness * confidence ** (1 / max(1, digits)))
+
+
 @dataclass(frozen=True)
 class Digit:
     """One digit of a picture.
@@ -83,12 +97,18 @@ class Reading:
     picture: Array | None = field(default=None, repr=False, compare=False)
     size: tuple[int, int] = (0, 0)
 
+    @property
+    def score(self) -> float:
+        """What is compared with the threshold: see `score_of`."""
+        return score_of(self.digitness, self.confidence, len(self.text.replace(" ", "")))
+
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON object that ``lenetscope read --json`` prints."""
         return {
             "text": self.text,
             "confidence": round(self.confidence, 6),
             "digitness": round(self.digitness, 6),
+            "score": round(self.score, 6),
             "digits": [digit.as_dict() for digit in self.digits],
             "rejected": self.rejected,
         }

@@ -27,7 +27,7 @@ class SingleDigits:
         model: takes (N, 1, 28, 28) and returns logits (N, 10).
         mean: that its recipe normalises by.
         std: that its recipe normalises by.
-        threshold: largest probability below which a digit is refused.
+        threshold: probability below which a digit is refused.
 
     Raises:
         UsageError: if the model takes other images or has other outputs.
@@ -60,9 +60,9 @@ class SingleDigits:
         found[:, :10, 1] = likely
         return list(found)
 
-    def log_digitness(self, positions: Tensor) -> float:
-        """Return the log of the largest probability."""
-        return float(positions[:10, 1].max())
+    def log_digitness(self, _positions: Tensor) -> float:
+        """Return 0: the network knows nothing but digits."""
+        return 0.0
 
 
 def like_mnist(strip: Array) -> Array:

@@ -234,8 +234,7 @@ def _ink(grey: Array, fine: int, settings: Settings) -> Array:
         fine: pixels of it per pixel of the strip.
         settings: see `Settings`.
     """
-    height, width = grey.shape[0] // fine, grey.shape[1] // fine
-    coarse = grey.reshape(height, fine, width, fine).mean(axis=(1, 3))
+    coarse = _pooled(grey, fine, np.add) / fine**2
     window = round(settings.flat * HEIGHT) | 1
     paper = np.maximum(_paper(coarse, window), settings.darkest)
     ink = 1 - coarse / paper
@@ -247,7 +246,7 @@ def _ink(grey: Array, fine: int, settings: Settings) -> Array:
             sharp = np.clip(sharp - settings.noise * noise_of(sharp), 0, 1)
             size = max(1, round(fine * (settings.stroke - stroke)))
             wide = ndimage.maximum_filter(sharp, size)
-            ink = wide.reshape(height, fine, width, fine).mean(axis=(1, 3))
+            ink = _pooled(wide, fine, np.add) / fine**2
     clipped: Array = np.clip(ink - float(np.median(ink[::2, ::2])), 0, 1)
     return clipped
 
@@ -271,9 +270,9 @@ def _paper(grey: Array, window: int) -> Array:
     step = max(1, window // 8)
     height, width = (-(-side // step) for side in calm.shape)
     room = [(0, height * step - calm.shape[0]), (0, width * step - calm.shape[1])]
-    blocks = np.pad(calm, room, mode="edge").reshape(height, step, width, step)
     side = round(window / step)
-    paper = ndimage.maximum_filter(blocks.max(axis=(1, 3)), side, mode="nearest")
+    lightest = _pooled(np.pad(calm, room, mode="edge"), step, np.maximum)
+    paper = ndimage.maximum_filter(lightest, side, mode="nearest")
     paper = ndimage.minimum_filter(paper, side, mode="nearest")
     paper = ndimage.uniform_filter(paper, max(1, side // 4), mode="nearest")
     if step == 1:
@@ -281,6 +280,13 @@ def _paper(grey: Array, window: int) -> Array:
     size = (width * step, height * step)
     large = Image.fromarray(paper).resize(size, Image.Resampling.BILINEAR)
     return np.asarray(large)[: calm.shape[0], : calm.shape[1]]
+
+
+def _pooled(values: Array, step: int, combine: np.ufunc) -> Array:
+    """Combine blocks of ``step`` x ``step`` values; several times as fast as NumPy's reduction."""
+    rows = combine.reduce([values[k::step] for k in range(step)])
+    blocks: Array = combine.reduce([rows[:, k::step] for k in range(step)])
+    return blocks
 
 
 def _sampled(picture: Image.Image, matrix: Array, width: int, room: int, fine: int) -> Array:

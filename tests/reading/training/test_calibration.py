@@ -1,4 +1,4 @@
-"""Temperature and threshold, and the reader at the end of a training."""
+"""The temperature, and the reader at the end of a training."""
 
 import math
 from dataclasses import replace
@@ -15,12 +15,11 @@ from lenetscope.errors import UsageError
 from lenetscope.models.reader import BLANK, LineOutputs
 from lenetscope.reading import ctc
 from lenetscope.reading.reader import FILE, Reader, reader_of
+from lenetscope.reading.results import score_of
 from lenetscope.reading.training import lines as composing
 from lenetscope.reading.training.calibration import (
-    REFUSED,
     _ece,
     fit_temperature,
-    threshold_for,
     write_reader,
 )
 from lenetscope.runs.folder import Run
@@ -71,21 +70,6 @@ def test_the_temperature_is_the_likeliest_and_counts_characters_not_widths() -> 
     assert found == pytest.approx(1.5, rel=0.08)
 
 
-def test_the_threshold_refuses_no_more_than_a_fraction() -> None:
-    digitness = torch.linspace(0, 1, 1001)[torch.randperm(1001)]
-    threshold = threshold_for(digitness, 0.01)
-    assert threshold == pytest.approx(0.01, abs=0.001)
-    assert (digitness < threshold).float().mean() <= 0.01
-    assert threshold_for(torch.ones(5)) == 1.0
-    assert threshold_for(torch.tensor([0.25]), 0.5) == 0.25
-    torch.manual_seed(0)
-    for count in (1, 10, 499, 500, 501, 3000):
-        digitness = torch.rand(count).pow(0.1)
-        threshold = threshold_for(digitness)
-        assert (digitness < threshold).sum() <= REFUSED * count
-        assert (digitness < threshold + 0.0011).sum() > int(REFUSED * count)  # and is the highest
-
-
 def test_the_calibration_error_is_that_of_the_probability_to_be_right() -> None:
     assert _ece([0.9] * 10, [True] * 9 + [False]) == pytest.approx(0, abs=1e-6)
     assert _ece([0.9] * 10, [True] * 5 + [False] * 5) == pytest.approx(0.4, abs=1e-5)
@@ -117,7 +101,7 @@ def test_the_end_of_a_training_writes_a_reader_and_facts_that_are_true(
     assert torch.equal(torch.get_rng_state(), state)
     again = reader_of(run)
     assert isinstance(again, Reader)
-    assert (again.temperature, again.threshold) == (reader.temperature, reader.threshold)
+    assert (again.temperature, again.threshold) == (reader.temperature, 0.5)
     assert (again.mean, again.std) == (tuple(recipe.mean), tuple(recipe.std))
     assert 0.2 < again.temperature < 5
     facts = again.facts
@@ -136,7 +120,10 @@ def test_the_end_of_a_training_writes_a_reader_and_facts_that_are_true(
     right = [text == (label,) for text, label in zip(texts, labels, strict=True)]
     assert sum(right) == facts["test"]["exact"]
     digitness = np.exp([again.log_digitness(positions) for positions in found])
-    assert int((digitness < again.threshold).sum()) == facts["test"]["refused"]
     sure = [float(ctc.log_likelihoods(p, [t]).exp()) for p, t in zip(found, texts, strict=True)]
+    scores = [
+        score_of(each, p, len(text)) for each, p, text in zip(digitness, sure, texts, strict=True)
+    ]
+    assert sum(score < again.threshold for score in scores) == facts["test"]["refused"]
     assert _ece(sure, right) == pytest.approx(facts["test"]["ece"], abs=1e-4)
     assert (run.path / FILE).stat().st_size < 2_000_000

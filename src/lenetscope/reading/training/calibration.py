@@ -1,7 +1,7 @@
-"""Makes the reader of a finished run of the recipe ``reader``: its weights, temperature and threshold.
+"""Makes the reader of a finished run of the recipe ``reader``: its weights and temperature.
 
-Both are fitted on digits that the run held out, the temperature on lines that are composed of them.
-(C. Guo et al., "On calibration of modern neural networks", ICML 2017.)
+The temperature is fitted on lines composed of digits that the run held out (C. Guo et al., "On
+calibration of modern neural networks", ICML 2017).
 """
 
 import math
@@ -20,6 +20,7 @@ from lenetscope.evaluation.reliability import reliability
 from lenetscope.models.reader import OTHER, LineOutputs
 from lenetscope.reading import ctc
 from lenetscope.reading.reader import FILE, Reader
+from lenetscope.reading.results import score_of
 from lenetscope.reading.training.lines import compose
 from lenetscope.runs.folder import Run
 from lenetscope.training.losses import LineLoss
@@ -27,8 +28,8 @@ from lenetscope.training.losses import LineLoss
 Lines = list[tuple[Tensor, Tensor]]
 """Positions (N, 12, T) and characters (N, L) of lines of one width each."""
 
-REFUSED = 0.004
-"""Fraction of true digits that may be refused; much less than 1 %, because people's are harder."""
+THRESHOLD = 0.5
+"""Score below which a text is refused: it is likelier that a digit is wrong, or is none."""
 
 LENGTHS = (1, 2, 3, 4, 5, 6, 7)
 """Characters of the lines that the temperature is fitted on, as many digits for each."""
@@ -48,19 +49,16 @@ def write_reader(run: Run, data_dir: Path | None = None) -> Reader:
     temperature = fit_temperature(lines)
     reader = Reader(model, recipe.mean, recipe.std, temperature, 0.0, {})
     single = {"held out": _single(reader, splits.valid), "test": _single(reader, splits.test)}
-    positions, _ = single["held out"]
-    digitness = torch.tensor([math.exp(ctc.log_digitness(each)) for each in positions])
-    threshold = threshold_for(digitness)
     facts: dict[str, Any] = {
         "epochs": len(run.history()),
         "seconds": round(sum(row["train_seconds"] for row in run.history())),
-        "lines": _figures(lines, temperature, threshold),
+        "lines": _figures(lines, temperature),
     }
     facts |= {
-        name: _figures([(torch.stack(found), labels[:, None])], 1.0, threshold)
+        name: _figures([(torch.stack(found), labels[:, None])], 1.0)
         for name, (found, labels) in single.items()
     }
-    reader = Reader(model, recipe.mean, recipe.std, temperature, threshold, facts)
+    reader = Reader(model, recipe.mean, recipe.std, temperature, THRESHOLD, facts)
     reader.save(run.path / FILE)
     return reader
 
@@ -82,21 +80,6 @@ def fit_temperature(lines: Lines) -> float:
     return math.exp(float(found.x))
 
 
-def threshold_for(digitness: Tensor, fraction: float = REFUSED) -> float:
-    """Return the highest threshold, to three decimals, that refuses at most a fraction of digits.
-
-    >>> threshold_for(torch.tensor([0.1236, 0.5, 0.6, 0.9]), fraction=0.25)
-    0.5
-
-    Args:
-        digitness: (N,) of true digits.
-        fraction: of them that may be refused.
-    """
-    allowed = int(fraction * len(digitness) + 1e-9)
-    limit = float(digitness.sort().values[min(allowed, len(digitness) - 1)])
-    return int(limit * 1000 + 1e-6) / 1000  # rounded down, so that not more are refused
-
-
 def _lines(reader: Reader, digits: LabelledImages, seed: int) -> Lines:
     """Compose lines of digits of every length, and return what the network says along them."""
     found, images = [], torch.as_tensor(digits.images[:])
@@ -113,7 +96,7 @@ def _single(reader: Reader, digits: LabelledImages) -> tuple[list[Tensor], Tenso
     return reader.positions(torch.as_tensor(digits.images[:])[:, 0].numpy()), digits.labels
 
 
-def _figures(lines: Lines, temperature: float, threshold: float) -> dict[str, Any]:
+def _figures(lines: Lines, temperature: float) -> dict[str, Any]:
     """Return how many lines there are, how many are read exactly, and so on."""
     right: list[bool] = []
     before, after, refused = list[float](), list[float](), 0
@@ -123,8 +106,12 @@ def _figures(lines: Lines, temperature: float, threshold: float) -> dict[str, An
         texts = [ctc.best_path(each) for each in scaled]
         right += [text == line for text, line in zip(texts, written, strict=True)]
         before += ctc.log_likelihoods(positions, texts).exp().tolist()
-        after += ctc.log_likelihoods(scaled, texts).exp().tolist()
-        refused += sum(math.exp(ctc.log_digitness(each)) < threshold for each in scaled)
+        likely = ctc.log_likelihoods(scaled, texts).exp().tolist()
+        after += likely
+        refused += sum(
+            score_of(math.exp(ctc.log_digitness(each)), p, len(text)) < THRESHOLD
+            for each, p, text in zip(scaled, likely, texts, strict=True)
+        )
     counts = {"n": len(right), "exact": sum(right), "refused": refused}
     return counts | {"ece_before": _ece(before, right), "ece": _ece(after, right)}
 
