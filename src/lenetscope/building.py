@@ -288,7 +288,9 @@ def _use(arch: "Architecture", recipe: Recipe, splits: Splits) -> Splits:
     assert preprocess is not None
     augment = AUGMENTATIONS.get(recipe.augmentation)
     order = torch.Generator().manual_seed(recipe.seed)
-    arch.train_loader = BatchLoader(splits.train, recipe.batch_size, preprocess, order, augment)
+    arch.train_loader = BatchLoader(
+        splits.train, recipe.batch_size, preprocess, order, augment, recipe.workers
+    )
     arch.val_loader = BatchLoader(splits.valid, BATCH_SIZE, preprocess)
     arch.test_loader = BatchLoader(splits.test, BATCH_SIZE, preprocess)
     arch.splits = splits

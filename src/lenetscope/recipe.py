@@ -106,6 +106,9 @@ class Recipe:
     threads: int = _field(
         "machine", "CPU threads; 0: as many as are worth it, at most one per core", least=0, most=1024
     )
+    workers: int = _field(
+        "machine", "processes that augment training images; 0: the training does", least=0, most=1024
+    )
     compile: bool = _field("machine", "compile the network with TorchInductor for training")
     strategy: Strategy = _field("machine", "how processes train together, as Lightning Fabric names it")
     logger: Logger = _field("machine", "where else to log each epoch")

@@ -1,5 +1,6 @@
 """Batches, splits and preprocessing."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,35 @@ def test_an_augmentation_is_given_images_with_their_labels_and_may_change_both()
     assert drawn(BatchLoader(data, 5, lambda x: x, None, pairs)) == list(
         range(23)
     )  # in order: unchanged
+
+
+def noisy(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return images + torch.randint(100, images.shape, dtype=torch.uint8), labels
+
+
+def test_batches_are_the_same_for_any_number_of_workers() -> None:
+    def loader(workers: int) -> BatchLoader:
+        order = torch.Generator().manual_seed(1)
+        return BatchLoader(numbered(23), 5, lambda x: x.float(), order, noisy, workers)
+
+    one, two, later = loader(1), loader(2), loader(2)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    passes = [list(one), list(one)]
+    next(iter(two))  # a pass that is not finished
+    two.generator.set_state(loader(2).generator.get_state())
+    others = [list(two)]
+    later.generator.set_state(two.generator.get_state())  # as a resumed training does
+    others.append(list(copy.deepcopy(later)))
+    assert torch.equal(before, torch.get_rng_state())
+    for batches, same in zip(passes, others, strict=True):
+        assert len(batches) == len(same) == len(one) == 5
+        for (images, labels), (same_images, same_labels) in zip(batches, same, strict=True):
+            assert torch.equal(images, same_images)
+            assert torch.equal(labels, same_labels)
+    first, second = (torch.cat([images for images, _ in batches]) for batches in passes)
+    assert not torch.equal(first, second)
+    assert len(first.unique()) > 50  # other random numbers in each image
 
 
 def test_held_out_images_are_in_neither_part_twice(idx_folder: Path) -> None:

@@ -20,9 +20,17 @@ AUGMENTATIONS = Registry("augmentation")
 """``"none"`` is None."""
 
 AUGMENTATIONS.register("none")(None)
-AUGMENTATIONS.register("shift")(lambda images, labels: (random_shift(images), labels))
-AUGMENTATIONS.register("affine")(lambda images, labels: (random_affine(images), labels))
 AUGMENTATIONS.defer("lines", "lenetscope.reading.training.lines")
+
+
+@AUGMENTATIONS.register("shift")
+def _shift(images: "Tensor", labels: "Tensor") -> "tuple[Tensor, Tensor]":
+    return random_shift(images), labels
+
+
+@AUGMENTATIONS.register("affine")
+def _affine(images: "Tensor", labels: "Tensor") -> "tuple[Tensor, Tensor]":
+    return random_affine(images), labels
 
 
 def random_shift(images: "Tensor", pixels: int = 2) -> "Tensor":

@@ -31,6 +31,14 @@ def many() -> Digits:
     return train.images[:2000], train.labels[:2000]
 
 
+APART = replace(MIXTURE, joined=0.0)
+
+
+def placed(patches: torch.Tensor, mixture: Mixture = APART) -> torch.Tensor:
+    """Place characters of which none is a mark."""
+    return room._placed(patches, torch.zeros(patches.shape[:2], dtype=torch.bool), mixture)
+
+
 PLAIN = Mixture(**{field.name: 0.0 for field in fields(Mixture) if field.name != "lengths"})
 
 
@@ -63,7 +71,7 @@ def test_every_digit_is_inside_its_line(many: Digits, length: int) -> None:
         marked = torch.where(patches > 0.3, 0.31, 0.0)
         marked[:, k] = torch.where(patches[:, k] > 0.3, 1.0, 0.0)
         torch.set_rng_state(state)
-        canvas = room._placed(marked, MIXTURE) > 0.9
+        canvas = placed(marked) > 0.9
         given = marked[:, k] > 0.9
         left = canvas.sum((1, 2)) / given.sum((1, 2))
         assert left.min() > 0.9  # of ink above 0.3, some is below a threshold after it
@@ -75,7 +83,7 @@ def test_every_digit_is_inside_its_line(many: Digits, length: int) -> None:
         marked = torch.where(blocks, 0.31, 0.0)
         marked[:, k] = blocks[:, k].float()
         torch.set_rng_state(state)
-        canvas = room._placed(marked, MIXTURE) > 0.9
+        canvas = placed(marked) > 0.9
         columns = blocks[:, k, 0].sum(dim=1)
         assert torch.equal(canvas.any(dim=1).sum(dim=1), columns)  # none is lost
 
@@ -88,7 +96,7 @@ def test_digits_stand_in_the_order_of_their_labels(many: Digits) -> None:
         marked = torch.where(patches > 0.3, 0.31, 0.0)
         marked[:, k] = torch.where(patches[:, k] > 0.3, 1.0, 0.0)
         torch.set_rng_state(state)
-        canvas = (room._placed(marked, MIXTURE) > 0.9).float().sum(dim=1)
+        canvas = (placed(marked) > 0.9).float().sum(dim=1)
         middles.append(canvas @ torch.arange(canvas.shape[1]).float() / canvas.sum(dim=1))
     steps = torch.stack(middles, dim=1).diff(dim=1)
     assert steps.min() > 0
@@ -104,13 +112,53 @@ def test_nested_digits_touch_and_others_stand_side_by_side(many: Digits) -> None
     for nested in (0.0, 1.0):
         torch.manual_seed(2)
         mixture = replace(PLAIN, nested=nested, nested_apart=nested)
-        lines = room._placed(patches, mixture) > 0.9
+        lines = placed(patches, mixture) > 0.9
         high = lines[:, :14].any(dim=1)
         width = high.shape[1]
         steps[nested] = width - high.flip(1).int().argmax(dim=1) - high.int().argmax(dim=1)
     assert float((steps[0.0] >= 14 + 14 - 7).float().mean()) == 1  # behind the foot, which is 14 wide
     # with other random gaps, but above the foot as far as half of the width allows
     assert steps[1.0].float().mean() < steps[0.0].float().mean() - 4
+
+
+def test_marks_reach_into_digits_and_digits_not_into_each_other() -> None:
+    patches = torch.zeros(300, 2, 28, 40)
+    patches[:, 0, 4:24, 12:26], patches[:, 1, 4:24, 12:26] = 0.5, 1
+    marks = torch.zeros(300, 2, dtype=torch.bool)
+    marks[:150, 0], marks[150:, 1] = True, True
+    steps = {}
+    for over in (0.0, 1.0):
+        torch.manual_seed(7)
+        lines = room._placed(patches, marks, replace(PLAIN, over=over))
+        starts = [(lines > ink).any(dim=1).int().argmax(dim=1) for ink in (0.3, 0.9)]
+        steps[over] = (starts[1] - starts[0]).float()
+    nearer = steps[0.0].mean() - steps[1.0].mean()
+    assert 5 < nearer < 8  # 2 to 11 pixels
+    torch.manual_seed(7)
+    among = room._placed(patches, marks & False, replace(PLAIN, over=1.0))
+    torch.manual_seed(7)
+    assert torch.equal(among, room._placed(patches, marks & False, PLAIN))
+
+
+def test_a_pen_joins_neighbours_that_are_near_and_about_level() -> None:
+    patches = torch.zeros(400, 3, 28, 40)
+    patches[:, :, 6:22, 17:23] = 1
+    torch.manual_seed(8)
+    apart = placed(patches, PLAIN)
+    torch.manual_seed(8)
+    joined = placed(patches, replace(PLAIN, joined=1.0))
+    assert (joined >= apart).all()
+    added = joined - apart
+    some = added.amax(dim=(1, 2)) > 0.5
+    assert 0.2 < float(some.float().mean()) < 0.6  # many neighbours touch, or are too far apart
+    assert (added[:, [0, 1, 26, 27]] == 0).all()
+    gaps = (joined > 0.3).any(dim=1).sum(dim=1) - (apart > 0.3).any(dim=1).sum(dim=1)
+    assert int(gaps.max()) <= 2 * 14
+    alone = patches[:, :1]
+    torch.manual_seed(9)
+    one = placed(alone, PLAIN)
+    torch.manual_seed(9)
+    assert torch.equal(one, placed(alone, replace(PLAIN, joined=1.0)))
 
 
 def test_digits_are_moved_up_and_down_and_never_cut_off() -> None:

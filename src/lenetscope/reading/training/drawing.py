@@ -7,6 +7,8 @@ ACM 27(3), 1984. Corner cutting: G. M. Chaikin, "An algorithm for high-speed cur
 Graphics and Image Processing 3, 1974.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,7 +16,7 @@ from torch.nn import functional
 
 def uniform(count: int | tuple[int, ...], low: float, high: float) -> Tensor:
     """Return random numbers of an interval."""
-    return torch.rand(count) * (high - low) + low
+    return torch.empty(count).uniform_(low, high)
 
 
 def draw(segments: Tensor, radius: Tensor, height: int = 28, width: int = 28) -> Tensor:
@@ -77,31 +79,32 @@ def thin(ink: Tensor) -> Tensor:
     Returns:
         (N, H, W) bool.
     """
-    ink = ink.clone()
-    _, height, width = ink.shape
-    changed = True
-    while changed:
-        changed = False
-        for first in (True, False):
-            around = functional.pad(ink, (1, 1, 1, 1))
-            # P2 to P9 of the paper: clockwise from the north
-            n, ne, e, se, s, sw, w, nw = (
-                around[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-                for dy, dx in ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
-            )
-            ring = (n, ne, e, se, s, sw, w, nw)
-            neighbours = sum(value.to(torch.int8) for value in ring)
-            rises = sum(
-                (~value & after).to(torch.int8)
-                for value, after in zip(ring, (*ring[1:], n), strict=True)
-            )
-            one, two = (e & s, n | w) if first else (n & w, e | s)
-            edge = ~(one & two)
-            remove = ink & (neighbours >= 2) & (neighbours <= 6) & (rises == 1) & edge
-            if remove.any():
-                ink &= ~remove
-                changed = True
+    # which of the 8 neighbours are ink is a number from 0 to 255; the rule is a table of these
+    weights = torch.tensor([[128.0, 1, 2], [64, 0, 4], [32, 16, 8]])[None, None]
+    tables = torch.tensor(_removable())  # (2, 256)
+    done = False
+    while not done:
+        before = ink
+        for table in tables:
+            around = functional.conv2d(ink[:, None].float(), weights, padding=1)[:, 0]
+            ink = ink & ~table[around.long()]
+        done = bool((ink == before).all())
     return ink
+
+
+@functools.cache
+def _removable() -> tuple[list[bool], list[bool]]:
+    """Return, for both subiterations of the paper, whether a pixel with these neighbours is removed."""
+    tables: tuple[list[bool], list[bool]] = ([], [])
+    for around in range(256):
+        # P2 to P9 of the paper: clockwise from the north
+        ring = [bool(around >> k & 1) for k in range(8)]
+        n, _, e, _, s, _, w, _ = ring
+        rises = sum(not ring[k - 1] and ring[k] for k in range(8))
+        edge = 2 <= sum(ring) <= 6 and rises == 1
+        tables[0].append(edge and not (e and s and (n or w)))
+        tables[1].append(edge and not (n and w and (e or s)))
+    return tables
 
 
 def widen(images: Tensor, amount: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from lenetscope.data.sources import DATASETS
 from lenetscope.data.sources.mnist import read_mnist
 from lenetscope.models.reader import OTHER
 from lenetscope.reading.training import paper, strokes
-from lenetscope.reading.training.drawing import thin, uniform, widen
+from lenetscope.reading.training.drawing import draw, thin, uniform, widen
 from lenetscope.reading.training.others import others
 
 HEIGHT, PATCH = 28, 40
@@ -57,6 +57,10 @@ class Mixture:
     """of the narrow lines have characters that reach over and under each other; else side by side."""
     nested_apart: float = 0.3
     """of the other lines, too, the gaps are between ink in the same rows."""
+    over: float = 0.2
+    """of the marks reach into the digits beside them."""
+    joined: float = 0.12
+    """of the lines have characters that the pen joins, half of the neighbours."""
 
 
 MIXTURE = Mixture()
@@ -96,7 +100,7 @@ def compose(
     glyphs = _other_hands(glyphs, found, mixture)
     glyphs, found = _other_characters(glyphs, found, mixture)
     glyphs = _pens(glyphs, count, length, mixture)
-    canvas = _placed(_patches(glyphs, count, length), mixture)
+    canvas = _placed(_patches(glyphs, count, length), found < 0, mixture)
     lines = paper.photographed(canvas)
     order = (found < 0).to(torch.int8).argsort(dim=1, stable=True)  # marks last
     return lines.mul_(255).round_().clamp_(0, 255).to(torch.uint8)[:, None], found.gather(1, order)
@@ -142,12 +146,11 @@ def _other_characters(glyphs: Tensor, labels: Tensor, mixture: Mixture) -> tuple
     between = mixture.between if length > 1 else mixture.alone
     likely = torch.where(before, 0.4, torch.where(after, 0.5, between))
     marked = (torch.rand(count, length) < likely) & (torch.rand(count, 1) < mixture.marks) & ~strange
-    makers = {"before": marked & before, "after": marked & after, "between": marked & ~before & ~after}
     digits = glyphs  # without marks, for others to take apart
-    for name, chosen in makers.items():
-        places = chosen.flatten().nonzero()[:, 0]
-        if len(places):
-            glyphs = glyphs.index_copy(0, places, _marks(len(places), name))
+    places = marked.flatten().nonzero()[:, 0]
+    if len(places):
+        kind = torch.where(before, 0, torch.where(after, 2, 1)).flatten()[places]
+        glyphs = glyphs.index_copy(0, places, _marks(kind))
     places = strange.flatten().nonzero()[:, 0]
     if len(places):
         glyphs = glyphs.index_copy(0, places, others(len(places), digits, labels.flatten()))
@@ -155,14 +158,15 @@ def _other_characters(glyphs: Tensor, labels: Tensor, mixture: Mixture) -> tuple
     return glyphs, labels
 
 
-def _marks(count: int, kind: str) -> Tensor:
-    """Draw points, commas, dashes, currency signs and the like."""
-    table = strokes.shapes(kind)
-    which = torch.randint(len(table.points), (count,))
+def _marks(kind: Tensor) -> Tensor:
+    """Draw points, commas, dashes and the like, which stand before (0), between (1) or after (2)."""
+    count, table = len(kind), strokes.shapes("marks")
+    first = torch.tensor(table.first)
+    which = first[kind] + (torch.rand(count) * (first[1:] - first[:-1])[kind]).long()
     hand = 0.3 * torch.randn(count, table.points.shape[1], 2)
     stretch = torch.stack([uniform(count, 0.5, 1), torch.ones(count)], dim=1)
     stretch = stretch * uniform((count, 1), 0.75, 1.3)
-    return strokes.write(which, kind, hand, uniform(count, 0.2, 1.6), stretch)
+    return strokes.write(which, "marks", hand, uniform(count, 0.2, 1.6), stretch)
 
 
 def _pens(glyphs: Tensor, count: int, length: int, mixture: Mixture) -> Tensor:
@@ -204,8 +208,13 @@ def _patches(glyphs: Tensor, count: int, length: int) -> Tensor:
     return moved.reshape(count, length, HEIGHT, PATCH)
 
 
-def _placed(patches: Tensor, mixture: Mixture) -> Tensor:
+def _placed(patches: Tensor, marks: Tensor, mixture: Mixture) -> Tensor:
     """Put the characters of each line beside each other, apart, nested or touching.
+
+    Args:
+        patches: (N, L, 28, 40).
+        marks: (N, L) bool, whether a character is a mark.
+        mixture: says how often.
 
     Returns:
         (N, 28, W), with some paper around; W is a multiple of 4.
@@ -220,6 +229,7 @@ def _placed(patches: Tensor, mixture: Mixture) -> Tensor:
     nested = torch.rand(count) < torch.where(kind < 0.4, mixture.nested, mixture.nested_apart)
     narrow = torch.where(nested, uniform(count, -1, 3), uniform(count, -4, 1))
     gap = torch.where(kind < 0.4, narrow, gap)
+    over = uniform((count, length), 2, 11) * (torch.rand(count, length) < mixture.over)
     places = [-first[:, 0]]
     reached = right[:, 0] + places[0][:, None]  # (N, 28), the last ink of each row
     for k in range(1, length):
@@ -232,6 +242,7 @@ def _placed(patches: Tensor, mixture: Mixture) -> Tensor:
         place = torch.where(nested, near, end - first[:, k]) + gap + torch.randn(count)
         # no closer than the network can tell two alike apart
         place = torch.maximum(place, before + 6 - (first[:, k] + last[:, k]) / 2)
+        place = place - over[:, k] * (marks[:, k] ^ marks[:, k - 1])
         places.append(place)
         reached = torch.maximum(reached, right[:, k] + place[:, None])
     at = torch.stack(places, dim=1)  # (N, L)
@@ -248,7 +259,31 @@ def _placed(patches: Tensor, mixture: Mixture) -> Tensor:
         inside = (from_x >= 0) & (from_x < PATCH)
         wanted = from_x.clamp(0, PATCH - 1)[:, None].expand(-1, HEIGHT, -1)
         lines = torch.maximum(lines, patch.gather(2, wanted) * inside[:, None])
+    some = (torch.rand(count) < mixture.joined).nonzero()[:, 0]
+    if length > 1 and len(some):
+        joins = _joins(left + x[..., None], right + x[..., None], drift)[some]
+        joins[torch.rand(joins.shape[:2]) < 0.5] = math.nan
+        drawn = draw(joins, uniform(len(some), 0, 1), HEIGHT, width)
+        lines = lines.index_copy(0, some, torch.maximum(lines[some], drawn))
     return lines
+
+
+def _joins(left: Tensor, right: Tensor, drift: Tensor) -> Tensor:
+    """Return segments (N, L - 1, 4) from each character to the next, about level; NaN if far apart.
+
+    Args:
+        left: (N, L, 28), first column of ink in each row, see `_outlines`.
+        right: (N, L, 28), and the one after the last.
+        drift: (N, L), by which the rows are lowered.
+    """
+    count, length, rows = left.shape
+    inked = (left < right).float().flatten(0, 1)
+    start = torch.multinomial(inked, 1).reshape(count, length)[:, :-1]
+    end = (start + torch.randint(-4, 5, start.shape)).clamp(0, rows - 1)
+    from_x = right[:, :-1].gather(2, start[..., None])[..., 0] - 1
+    to_x = left[:, 1:].gather(2, end[..., None])[..., 0]
+    to_x = torch.where(to_x - from_x > 14, math.nan, to_x)
+    return torch.stack([from_x, start + drift[:, :-1], to_x, end + drift[:, 1:]], dim=2)
 
 
 def _lowered(patches: Tensor, rows: Tensor) -> Tensor:

@@ -284,7 +284,7 @@ def inverted(lines: Tensor) -> Tensor:
 
 CHANGES: dict[Callable[[Tensor], Tensor], float] = {
     bend: 0.65,
-    broken: 0.1,
+    broken: 0.14,
     hollow: 0.09,
     neighbours: 0.1,
     clipped: 0.08,
