@@ -42,7 +42,7 @@ A = TypeVar("A", bound="Architecture")
 SHOWN_NAMES = 12
 """Names of classes that an architecture shows of itself."""
 
-CAN_CHANGE = ("epochs", "threads", "device")
+CAN_CHANGE = ("epochs", "threads", "workers", "device")
 """Fields of the recipe that can change when a run is resumed."""
 
 
@@ -131,7 +131,7 @@ def resume_run(
         cls: see above.
         run: its folder.
         data_dir: where the same data are; None for where they were.
-        overrides: ``epochs`` to reach, ``threads`` and ``device``, where they change.
+        overrides: ``epochs`` to reach, and others of `CAN_CHANGE`, where they change.
 
     Raises:
         UsageError: if anything else is to change, or more epochs are done than are asked for.

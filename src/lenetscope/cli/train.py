@@ -38,7 +38,7 @@ def train(
         folder of the run, which must not exist (default: runs/<recipe>-<n>)
     resume
         folder of a run to continue (alone: the newest), bit for bit as if it had not been interrupted;
-        with it, --epochs, --threads and --device may change
+        with it, --epochs, --threads, --workers and --device may change
     download
         add missing files of data with a name to the folder of --data-dir, or to the user's cache
     checkpoint_steps

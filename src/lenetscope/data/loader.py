@@ -4,6 +4,7 @@ A `BatchLoader` iterates like a `torch.utils.data.DataLoader`, but preprocesses 
 no work per image. An ordinary DataLoader can be used in its place anywhere.
 """
 
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -26,8 +27,9 @@ class BatchLoader:
         transform: turns a batch of images into the network's input.
         generator: if given, it determines a new random order for each pass; else the order is fixed.
         augment: changes a batch of images and labels first, if there is a generator.
-        workers: processes that augment, ahead of the loop; 0 for the process that iterates. Each
-            batch has a random stream of its own then, so that their number changes nothing.
+        workers: processes that augment, ahead of the loop, at most one per core; 0 for the process
+            that iterates. Each batch has a random stream of its own then, so that their number
+            changes nothing.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class BatchLoader:
                 batches,
                 batch_size=None,
                 sampler=self._plan,
-                num_workers=self.workers,
+                num_workers=min(self.workers, os.cpu_count() or 1),
                 prefetch_factor=4,
                 persistent_workers=True,
                 worker_init_fn=_leave_signals,
