@@ -1,9 +1,10 @@
-# `make check` is all that continuous integration runs; `make quick` leaves out what takes long.
+# `make check` is all that continuous integration runs; `make quick` leaves out what takes long, and
+# `make coverage` tells which lines the tests run.
 PYTHON ?= python
 # one thread per process: the tests run in one process per core
 TEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist loadgroup
 
-.PHONY: check quick lint types imports test
+.PHONY: check quick lint types imports test coverage
 
 check: lint types imports test
 
@@ -21,4 +22,7 @@ imports:
 	lint-imports
 
 test:
+	$(TEST)
+
+coverage:
 	$(TEST) --cov --cov-report=term:skip-covered

@@ -158,6 +158,34 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stopped", [False, True])
+def test_workers_end_with_the_training_and_ctrl_c_is_not_theirs(
+    idx_folder: Path, tmp_path: Path, stopped: bool
+) -> None:
+    words = ["train", "--data", str(idx_folder), "--epochs", "100000" if stopped else "2",
+             "--augmentation", "shift", "--workers", "2", "--device", "cpu",
+             "--run-dir", "run"]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lenetscope", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while stopped and not (tmp_path / "run" / "checkpoint.pt").exists():
+        time.sleep(0.05)
+    if stopped:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if stopped else 0)
+    assert err.count("stopping after this step") == stopped
+    assert "Error" not in out + err
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # none is left
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "variables"), [(signal.SIGINT, {}), (signal.SIGTERM, {"NO_COLOR": "1"})]
 )

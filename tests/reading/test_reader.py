@@ -82,7 +82,7 @@ def test_strips_of_one_width_give_the_same_in_any_batch() -> None:
 
 @pytest.mark.parametrize("width", [1, 28, 31, 32, 33, 61, 100])
 def test_strips_are_padded_with_paper_and_every_second_column_is_a_position(width: int) -> None:
-    reader = load_reader()
+    reader = dataclasses.replace(load_reader(), lead=0)
     strip = np.concatenate(list(read_mnist().test.images[:4, 0].numpy()), axis=1)[:, :width]
     (positions,) = reader.positions([strip])
     assert positions.shape == (12, -(-width // 2))
@@ -95,8 +95,26 @@ def test_strips_are_padded_with_paper_and_every_second_column_is_a_position(widt
     assert torch.allclose(positions.exp(), wanted.exp(), atol=1e-4)
 
 
+def test_labels_are_moved_to_the_middle_of_their_digits() -> None:
+    reader, images = load_reader(), read_mnist().test.images[:300, 0].numpy()
+    early = dataclasses.replace(reader, lead=0)
+    offsets = []
+    for image, before, after in zip(
+        images, early.positions(images), reader.positions(images), strict=True
+    ):
+        assert torch.equal(after[:, reader.lead :], before[:, : 14 - reader.lead])
+        assert ctc.best_path(after[:, : reader.lead]) == ()
+        if len(text := ctc.best_path(after)) == 1:
+            ((first, last),) = ctc.align(after, text)
+            columns = np.flatnonzero((image > 60).any(axis=0))
+            offsets.append(columns[[0, -1]].mean() + 0.5 - (first + last))  # two columns per position
+    assert len(offsets) > 290
+    assert abs(np.mean(offsets)) < 1
+    assert np.std(offsets) < 2.5
+
+
 def test_the_temperature_makes_positions_less_sure() -> None:
-    plain = load_reader()
+    plain = dataclasses.replace(load_reader(), lead=0)
     strip = np.concatenate(list(read_mnist().test.images[:2, 0].numpy()), axis=1)
     (sure,) = plain.positions([strip])
     (less,) = dataclasses.replace(plain, temperature=3 * plain.temperature).positions([strip])
@@ -124,12 +142,12 @@ def test_a_saved_reader_is_loaded_again(tmp_path: Path) -> None:
     model = ReaderNet()
     model(torch.rand(8, 1, 28, 28))
     state = torch.get_rng_state()
-    reader = Reader(model.eval(), (0.1,), (0.3,), 1.5, 0.25, {"n": 3})
+    reader = Reader(model.eval(), (0.1,), (0.3,), 1.5, 2, 0.25, {"n": 3})
     reader.save(tmp_path / "r.safetensors")
     again = Reader.load((tmp_path / "r.safetensors").read_bytes(), "r")
     assert torch.equal(torch.get_rng_state(), state)
     assert (again.mean, again.std, again.temperature) == ((0.1,), (0.3,), 1.5)
-    assert (again.threshold, again.facts) == (0.25, {"n": 3})
+    assert (again.lead, again.threshold, again.facts) == (2, 0.25, {"n": 3})
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             assert torch.equal(again.model.state_dict()[name], value.half().float())

@@ -68,7 +68,9 @@ def test_strips_of_other_widths_are_read_together_and_none_is_no_error() -> None
     narrow, wide = np.zeros((28, 30), np.uint8), np.zeros((28, 90), np.uint8)
     narrow[4:24, 14:17] = wide[4:24, 30:60] = 255
     found = reader.positions([narrow, wide, narrow])
-    assert [tuple(each.shape) for each in found] == [(12, 3)] * 3
+    assert [tuple(each.shape) for each in found] == [(12, 15), (12, 45), (12, 15)]
+    places = [ctc.align(each, ctc.best_path(each)) for each in found]
+    assert places == [[(7, 8)], [(22, 23)], [(7, 8)]]  # where the ink is
     assert [ctc.best_path(each) for each in found] == [(1,), (0,), (1,)]
     assert torch.equal(found[0], found[2])
     assert reader.positions([]) == []

@@ -80,11 +80,29 @@ def test_a_run_that_was_extended_is_resumed_with_the_same_bits(begin: Begin) -> 
         assert kept(run) == kept(whole), f"stopped after step {until}"
 
 
+def test_a_run_with_workers_is_resumed_with_another_number_with_the_same_bits(begin: Begin) -> None:
+    options = {"augmentation": "shift", "epochs": 2, "dropout": 0.2}
+    kinds = {}
+    for workers in (0, 2):
+        arch, whole = begin(f"whole{workers}", workers=workers, **options)
+        trained(arch, whole)
+        kinds[workers] = kept(whole)
+    assert kinds[0] != kinds[2]  # other random numbers
+    for until in (2, 3, 4):  # of two epochs of three steps
+        arch, run = begin(f"run{until}", workers=1, **options)
+        steps = iter(range(1, 99))
+        trained(arch, run, stop=lambda steps=steps, until=until: next(steps) == until)
+        trained(Architecture.resume_run(run, workers=2), run)
+        assert kept(run) == kinds[2], f"stopped after step {until}"
+
+
 def test_what_cannot_change_when_a_run_is_resumed(begin: Begin) -> None:
     arch, run = begin("run", epochs=3)
     trained(arch, run, stop=lambda: arch.total_epochs == 2)
     before = kept(run), run.environment()
-    with pytest.raises(UsageError, match="a run keeps its lr; epochs, threads, device can change"):
+    with pytest.raises(
+        UsageError, match="a run keeps its lr; epochs, threads, workers, device can change"
+    ):
         Architecture.resume_run(run, epochs=4, lr=0.1)
     with pytest.raises(UsageError, match=r"has 2 epochs already: 'epochs' must be at least 2\.$"):
         Architecture.resume_run(run, epochs=1)

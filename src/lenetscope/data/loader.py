@@ -78,7 +78,7 @@ class BatchLoader:
                 num_workers=min(self.workers, os.cpu_count() or 1),
                 prefetch_factor=4,
                 persistent_workers=True,
-                worker_init_fn=_leave_signals,
+                worker_init_fn=_leave_interrupts,
                 generator=torch.Generator(),  # else it draws from the global one, once per process
             )
         return self._ahead
@@ -102,7 +102,6 @@ class _Batches(Dataset[tuple[Tensor, Tensor]]):
         return self.take(torch.from_numpy(index))
 
 
-def _leave_signals(_worker: int) -> None:
-    """Leave Ctrl-C to the training, which ends this process, and let it do so."""
+def _leave_interrupts(_worker: int) -> None:
+    """Leave Ctrl-C to the training, which ends this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

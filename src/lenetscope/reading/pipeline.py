@@ -165,8 +165,9 @@ def _reading(seen: list[Seen], scale: float, threshold: float) -> Reading:
         for strip, positions, line in zip(chosen.view.strips, chosen.positions, text, strict=True)
         for digit in _digits(strip, positions, line, scale)
     ]
-    # over all views, however well a text fits: in many views of a shoe one resembles a digit by chance
-    plausible = [math.exp(-each.view.doubt) for each in seen]
+    # of a kind of ink, over all views, however well a text fits: in one a shoe may resemble a digit
+    kinds = np.array([max(o.evidence for o in seen if o.view.light == e.view.light) for e in seen])
+    plausible = np.exp(kinds - kinds.max() - [each.view.doubt for each in seen])
     digitness = float(np.average([math.exp(each.log_digitness) for each in seen], weights=plausible))
     alternatives = tuple(
         Alternative(each.view.name, _shown(each.text), float(weight), each.view.strips)

@@ -24,18 +24,18 @@ from torch import Tensor, nn
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.errors import DataError, UsageError
 from lenetscope.files import write_bytes
-from lenetscope.models.reader import PER_POSITION, ReaderNet, single
+from lenetscope.models.reader import BLANK, PER_POSITION, ReaderNet, single
 from lenetscope.reading import ctc
 from lenetscope.restore import eval_mode
 from lenetscope.runs.folder import Run
-from lenetscope.schema import anything, equal, list_of, mapping_of, number, record
+from lenetscope.schema import anything, equal, list_of, mapping_of, number, record, whole
 
 Array = npt.NDArray[Any]
 
 FILE = "reader.safetensors"
 """Name of a reader in its run folder."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file of weights."""
 
 ABOUT = record(
@@ -44,6 +44,7 @@ ABOUT = record(
         "mean": list_of(number(), 1),
         "std": list_of(number(1e-6), 1),
         "temperature": number(1e-6),
+        "lead": whole(0, 12),
         "threshold": number(0, 1),
         "facts": mapping_of(anything),
     }
@@ -77,6 +78,7 @@ class Reader:
         mean: that its recipe normalises by.
         std: that its recipe normalises by.
         temperature: by which its log-probabilities are divided.
+        lead: positions by which the network says what a digit is before its middle.
         threshold: score below which a text is refused by default.
         facts: how it was trained and what it reached, plain values.
     """
@@ -85,11 +87,14 @@ class Reader:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     temperature: float
+    lead: int
     threshold: float
     facts: dict[str, Any]
 
     def positions(self, strips: Sequence[Array] | Array) -> list[Tensor]:
         """Return the log-probability of each label at each position of strips.
+
+        They are moved along the strip by `lead`, so that a digit's label is about in its middle.
 
         Args:
             strips: each (28, W) uint8, ink light.
@@ -109,7 +114,10 @@ class Reader:
                 outputs = self.model(preprocess(torch.from_numpy(batch))).positions.float()
                 for row, number in zip(outputs / self.temperature, numbers.tolist(), strict=True):
                     used = -(-strips[number].shape[1] // PER_POSITION)
-                    found[number] = row[:, :used].log_softmax(dim=0)
+                    said = row[:, :used].log_softmax(dim=0).roll(self.lead, dims=1)
+                    said[:, : self.lead] = -30.0
+                    said[BLANK, : self.lead] = 0.0
+                    found[number] = said
         return found
 
     def single(self, images: Sequence[Array] | Array) -> Tensor:
@@ -137,6 +145,7 @@ class Reader:
             "mean": self.mean,
             "std": self.std,
             "temperature": self.temperature,
+            "lead": self.lead,
             "threshold": self.threshold,
             "facts": self.facts,
         }
@@ -179,6 +188,7 @@ class Reader:
             tuple(about["mean"]),
             tuple(about["std"]),
             about["temperature"],
+            about["lead"],
             about["threshold"],
             about["facts"],
         )

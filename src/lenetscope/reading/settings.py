@@ -68,8 +68,8 @@ class Settings:
     """Pixels: shorter side below which a picture cannot show a digit."""
     oblong: float = 60.0
     """Ratio of the sides beyond which a picture cannot show a number."""
-    reach: int = 10
-    """Positions beside a digit's own that may show ink of it: 20 pixels, as many as it is tall."""
+    reach: int = 8
+    """Positions beside a digit's own that may show ink of it: 16 pixels, more than half its width."""
     inked: int = 90
     """Grey, of 255, above which a pixel of a strip counts as ink of a digit's box."""
     tiny: int = 40

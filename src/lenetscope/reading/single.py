@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lenetscope.data.preprocess import Preprocess
 from lenetscope.errors import UsageError
-from lenetscope.models.reader import BLANK
+from lenetscope.models.reader import BLANK, PER_POSITION
 from lenetscope.restore import eval_mode
 
 Array = npt.NDArray[Any]
@@ -49,20 +49,31 @@ class SingleDigits:
             raise UsageError(f"this network has {shape[-1]} classes; reading needs the ten digits.")
 
     def positions(self, strips: Sequence[Array] | Array) -> list[Tensor]:
-        """Return (12, 3) per strip: the digit between blanks. `Recogniser.positions` says more."""
+        """Return (12, T) per strip: the digit amid blanks. `Recogniser.positions` says more."""
         if not len(strips):
             return []
         images = torch.from_numpy(np.stack([like_mnist(strip) for strip in strips]))[:, None]
         with torch.no_grad(), eval_mode(self.model):
             likely = self.model(self._preprocess(images)).float().log_softmax(dim=1)  # (N, 10)
-        found = torch.full((len(strips), 12, 3), -30.0)
-        found[:, BLANK, ::2] = 0.0
-        found[:, :10, 1] = likely
-        return list(found)
+        found = []
+        for strip, row in zip(strips, likely, strict=True):
+            positions = torch.full((12, -(-strip.shape[1] // PER_POSITION)), -30.0)
+            positions[BLANK] = 0.0
+            columns = np.flatnonzero(inked(strip).any(axis=0))
+            middle = int(columns[[0, -1]].mean()) // PER_POSITION if len(columns) else 0
+            positions[BLANK, middle], positions[:10, middle] = -30.0, row
+            found.append(positions)
+        return found
 
     def log_digitness(self, _positions: Tensor) -> float:
         """Return 0: the network knows nothing but digits."""
         return 0.0
+
+
+def inked(strip: Array) -> Array:
+    """Return which pixels of a strip are ink, (28, W) bool."""
+    mask: Array = strip > 0.15 * max(int(strip.max()), 1)
+    return mask
 
 
 def like_mnist(strip: Array) -> Array:
@@ -74,7 +85,7 @@ def like_mnist(strip: Array) -> Array:
     Returns:
         (28, 28) uint8.
     """
-    ink = strip > 0.15 * max(int(strip.max()), 1)
+    ink = inked(strip)
     y, x = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if not len(x):
         return np.zeros((SIDE, SIDE), dtype=np.uint8)

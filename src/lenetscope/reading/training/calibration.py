@@ -1,10 +1,11 @@
-"""Makes the reader of a finished run of the recipe ``reader``: its weights and temperature.
+"""Makes the reader of a finished run of the recipe ``reader``: its weights, temperature and lead.
 
 The temperature is fitted on lines composed of digits that the run held out (C. Guo et al., "On
 calibration of modern neural networks", ICML 2017).
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from torch import Tensor
 from lenetscope.data.dataset import LabelledImages
 from lenetscope.data.splits import load
 from lenetscope.evaluation.reliability import reliability
-from lenetscope.models.reader import OTHER, LineOutputs
+from lenetscope.models.reader import OTHER, PER_POSITION, LineOutputs
 from lenetscope.reading import ctc
 from lenetscope.reading.reader import FILE, Reader
 from lenetscope.reading.results import score_of
+from lenetscope.reading.single import inked
 from lenetscope.reading.training.lines import compose
 from lenetscope.runs.folder import Run
 from lenetscope.training.losses import LineLoss
@@ -44,10 +46,11 @@ def write_reader(run: Run, data_dir: Path | None = None) -> Reader:
     for value in model.state_dict().values():  # as it will be loaded
         if value.is_floating_point():
             value.copy_(value.half().float())
-    plain = Reader(model, recipe.mean, recipe.std, 1.0, 0.0, {})
-    lines = _lines(plain, splits.valid, recipe.seed)
+    plain = Reader(model, recipe.mean, recipe.std, 1.0, 0, 0.0, {})
+    lead = fit_lead(plain, splits.valid)
+    lines = _lines(replace(plain, lead=lead), splits.valid, recipe.seed)
     temperature = fit_temperature(lines)
-    reader = Reader(model, recipe.mean, recipe.std, temperature, 0.0, {})
+    reader = replace(plain, lead=lead, temperature=temperature)
     single = {"held out": _single(reader, splits.valid), "test": _single(reader, splits.test)}
     facts: dict[str, Any] = {
         "epochs": len(run.history()),
@@ -58,9 +61,29 @@ def write_reader(run: Run, data_dir: Path | None = None) -> Reader:
         name: _figures([(torch.stack(found), labels[:, None])], 1.0)
         for name, (found, labels) in single.items()
     }
-    reader = Reader(model, recipe.mean, recipe.std, temperature, THRESHOLD, facts)
+    reader = replace(reader, threshold=THRESHOLD, facts=facts)
     reader.save(run.path / FILE)
     return reader
+
+
+def fit_lead(reader: Reader, digits: LabelledImages) -> int:
+    """Return by how many positions the network says what a digit is before the middle of its ink.
+
+    Connectionist temporal classification does not ask where: any place before the next digit will do.
+
+    Args:
+        reader: without a lead.
+        digits: single ones.
+    """
+    images = torch.as_tensor(digits.images[:])[:, 0].numpy()
+    early = []
+    for image, positions, label in zip(
+        images, reader.positions(images), digits.labels.tolist(), strict=True
+    ):
+        columns = np.flatnonzero(inked(image).any(axis=0))
+        ((first, last),) = ctc.align(positions, (label,))
+        early.append(columns[[0, -1]].mean() / PER_POSITION - (first + last - 1) / 2)
+    return max(0, round(float(np.median(early))))
 
 
 def fit_temperature(lines: Lines) -> float:
