@@ -19,6 +19,7 @@ from lenetscope.reading.results import score_of
 from lenetscope.reading.training import lines as composing
 from lenetscope.reading.training.calibration import (
     _ece,
+    fit_lead,
     fit_temperature,
     write_reader,
 )
@@ -47,6 +48,26 @@ def test_a_known_temperature_is_found(temperature: float) -> None:
         right, labels = sampled(count, length)
         lines.append(((right * temperature).log_softmax(dim=1), labels))
     assert fit_temperature(lines) == pytest.approx(temperature, rel=0.05)
+
+
+@pytest.mark.parametrize("lead", [0, 2, 3])
+def test_a_known_lead_is_found(lead: int) -> None:
+    class Early:
+        """Says 5 so many positions before the middle of the ink, and blank elsewhere."""
+
+        def positions(self, images: np.ndarray) -> list[torch.Tensor]:
+            found = torch.full((len(images), 12, 14), -20.0)
+            found[:, BLANK] = 0.0
+            for each, image in zip(found, images, strict=True):
+                columns = np.flatnonzero(image.any(axis=0))
+                place = (columns[0] + columns[-1]) // 4 - lead
+                each[5, place], each[BLANK, place] = 0.0, -20.0
+            return list(found)
+
+    images = torch.zeros(40, 1, 28, 28, dtype=torch.uint8)
+    for number, image in enumerate(images):
+        image[0, 4:24, 8 + number % 7 : 12 + number % 9 + number % 7] = 255
+    assert fit_lead(Early(), LabelledImages(images, torch.full((40,), 5))) == lead
 
 
 def test_the_temperature_is_the_likeliest_and_counts_characters_not_widths() -> None:
@@ -101,7 +122,7 @@ def test_the_end_of_a_training_writes_a_reader_and_facts_that_are_true(
     assert torch.equal(torch.get_rng_state(), state)
     again = reader_of(run)
     assert isinstance(again, Reader)
-    assert (again.temperature, again.threshold) == (reader.temperature, 0.5)
+    assert (again.temperature, again.lead, again.threshold) == (reader.temperature, reader.lead, 0.5)
     assert (again.mean, again.std) == (tuple(recipe.mean), tuple(recipe.std))
     assert 0.2 < again.temperature < 5
     facts = again.facts

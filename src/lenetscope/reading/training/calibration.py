@@ -82,8 +82,8 @@ def fit_lead(reader: Reader, digits: LabelledImages) -> int:
     ):
         columns = np.flatnonzero(inked(image).any(axis=0))
         ((first, last),) = ctc.align(positions, (label,))
-        early.append(columns[[0, -1]].mean() / PER_POSITION - (first + last - 1) / 2)
-    return max(0, round(float(np.median(early))))
+        early.append(columns[[0, -1]].mean() - (PER_POSITION * (first + last) - 1) / 2)  # columns
+    return max(0, round(float(np.median(early)) / PER_POSITION))
 
 
 def fit_temperature(lines: Lines) -> float:
