@@ -50,6 +50,7 @@ def test_the_reference_recipe_to_the_letter() -> None:
         "precision": "32-true",
         "memory_format": "auto",
         "threads": 0,
+        "workers": 0,
         "compile": False,
         "strategy": "auto",
         "logger": "none",

@@ -18,8 +18,6 @@ from lenetscope.report import build, familiar, network
 from lenetscope.runs.folder import Run
 from report_runs import make_run, until
 
-pytestmark = pytest.mark.xdist_group("familiar")  # in one process: they share a trained run
-
 Reader = Callable[..., Page]
 Stroke = list[tuple[int, int]]
 
